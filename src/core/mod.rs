@@ -1,0 +1,11 @@
+//! The pure core: what Daybook decides, and nothing of how it is done.
+//!
+//! No I/O, no clock, no randomness, no async in here, and no import from the rest of the crate.
+//! Same state and same commands in, same events out, to the byte: the simulator, the crash
+//! tests and `daybook journal verify` all rest on that. `tests/tidy.rs` holds the rule.
+
+pub mod id;
+pub mod limits;
+pub mod policy;
+pub mod schedule;
+pub mod time;

@@ -1,0 +1,1 @@
+//! Cron text, Vixie's rule, zones: the next instant of a schedule.

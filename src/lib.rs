@@ -1,0 +1,3 @@
+//! Daybook: durable cron, job queue and batch runner in one daemon.
+
+pub mod core;
