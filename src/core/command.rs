@@ -1,6 +1,6 @@
 //! All that can be asked of the core. Time, lookups and looks at the outside come with it.
 
-use super::event::{Finished, Process};
+use super::event::{Finished, Process, ScheduleMoved};
 use super::id::{JobId, TaskId};
 use super::json::Json;
 use super::limits;

@@ -36,7 +36,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::ResumeTask { task } => task::resume(state, task, events),
         Command::StartDaemon { version, pid, boot_id } => daemon::start(state, version, *pid, boot_id, events),
         Command::StopDaemon => daemon::stop(state, events),
-        Command::NoteStep { milliseconds } => daemon::step(*milliseconds, events),
+        Command::NoteStep { milliseconds, moved } => daemon::step(*milliseconds, moved, events),
         Command::NoteSuspend { duration } => daemon::suspend(*duration, events),
         Command::ResolveInterrupted { job } => attempt::resolve_interrupted(state, *job, events),
         Command::FinishSweep { findings, fixed } => daemon::finish_sweep(*findings, *fixed, events),
