@@ -55,8 +55,10 @@ pub enum Command {
         boot_id: Box<str>,
     },
     StopDaemon,
+    /// The wall clock was set; `moved`: where schedules go on after it.
     NoteStep {
         milliseconds: i64,
+        moved: Vec<ScheduleMoved>,
     },
     NoteSuspend {
         duration: std::time::Duration,

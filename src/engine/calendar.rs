@@ -122,7 +122,13 @@ impl Calendar {
         Some(DueSchedule { task: task.id, schedule: number, instants, next, make_up_from })
     }
 
-    fn next_after(&mut self, policy: &TaskPolicy, text: &str, after: Timestamp, anchor: Timestamp) -> Option<Timestamp> {
+    fn next_after(
+        &mut self,
+        policy: &TaskPolicy,
+        text: &str,
+        after: Timestamp,
+        anchor: Timestamp,
+    ) -> Option<Timestamp> {
         let next = self.schedule(policy, text, anchor)?.next_after(after_from(policy, after))?;
         policy.until.is_none_or(|until| next < until).then_some(next)
     }

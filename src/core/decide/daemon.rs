@@ -48,11 +48,7 @@ pub fn stop(state: &State, events: &mut Vec<Event>) -> Result<Answer, Rejection>
     Ok(Answer::Done)
 }
 
-pub fn step(
-    milliseconds: i64,
-    moved: &[ScheduleMoved],
-    events: &mut Vec<Event>,
-) -> Result<Answer, Rejection> {
+pub fn step(milliseconds: i64, moved: &[ScheduleMoved], events: &mut Vec<Event>) -> Result<Answer, Rejection> {
     events.push(Event::from(ClockStepped { milliseconds }));
     events.extend(moved.iter().cloned().map(Event::from));
     Ok(Answer::Done)
