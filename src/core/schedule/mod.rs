@@ -18,8 +18,9 @@
 //! | `occurrences.rs` | a rule in its zone: runs of instants, the newest of many |
 //! | `jitter.rs` | the fixed delay of one occurrence |
 //!
-//! Costs are bounded by construction: the Gregorian calendar repeats after 400 years, so a
-//! search that has found nothing by then never will; and it goes over months, not over days.
+//! Costs are bounded by construction: a month's matching days are one bit set, computed from its
+//! length and first weekday, so a search goes over months, not over days; and the calendar repeats
+//! itself, so a search that has found nothing for long enough never will.
 
 mod calendar;
 mod cron;

@@ -35,11 +35,12 @@ impl Rule {
         }
     }
 
-    /// The first instant strictly after `after`, within 400 years and before the year 9999; in the year 1 or later.
+    /// The first instant strictly after `after`; in the years 1 to 9998.
     ///
     /// `anchor` is for `@every` alone: its instants are whole numbers of durations from it, before and after.
-    /// `None`: there is none any more (`@reboot` never has one; nor has a fixed time that only ever falls
-    /// into gaps of the zone, when `dst` drops those). Takes less than a millisecond, whatever the rule.
+    /// `None`: there is none any more. So it is for `@reboot`, always; and for a fixed time that only ever
+    /// falls into gaps of the zone when `dst` drops those: the search gives up after 160 years.
+    /// Takes less than a millisecond whatever the rule, and mostly less than one thousandth of that.
     pub fn next_after(&self, after: Timestamp, zone: &Zone, dst: Dst, anchor: Timestamp) -> Option<Timestamp> {
         match &self.0 {
             Kind::Cron(cron) => {

@@ -24,8 +24,14 @@ use crate::core::policy::Dst;
 use super::cron::Cron;
 use super::zone::{EARLIEST, LATEST, OFFSETS_APART_MAX, Zone};
 
-/// The Gregorian calendar and all yearly rules of zones repeat after this many seconds (400 years).
-const PERIOD_SECONDS: i64 = 146_097 * 86_400;
+/// How far a search goes: 160 years.
+///
+/// There are 14 kinds of years (leap or not, by the weekday of the first day), and each comes again
+/// within 40 years; what a rule matches, and when a zone changes by a yearly rule, depends on the
+/// kind alone. So a rule that matches any day matches one within 40 years, and one whose every
+/// match has fallen into gaps for that long under a yearly rule will never get out of them.
+/// The rest covers the changes that the zone data lists one by one: they end before 2100.
+const SPAN_SECONDS: i64 = 160 * 31_556_952;
 
 /// Instants further than this from each other come in the same order as their local times.
 const FAR: i64 = OFFSETS_APART_MAX + 86_400;
@@ -52,7 +58,7 @@ impl Changes {
 /// The first second at or after `from` at which `cron` is due.
 pub fn next(cron: &Cron, zone: &Zone, changes: Changes, from: i64) -> Option<i64> {
     let mut from = from.max(EARLIEST);
-    let horizon = LATEST.min(from.saturating_add(PERIOD_SECONDS));
+    let horizon = LATEST.min(from.saturating_add(SPAN_SECONDS));
     while from <= horizon {
         let offset = zone.offset_at(from);
         let mut local = from + offset;
@@ -79,7 +85,7 @@ pub fn next(cron: &Cron, zone: &Zone, changes: Changes, from: i64) -> Option<i64
 /// The last second at or before `until` at which `cron` is due.
 pub fn last(cron: &Cron, zone: &Zone, changes: Changes, until: i64) -> Option<i64> {
     let mut until = until.min(LATEST);
-    let horizon = EARLIEST.max(until.saturating_sub(PERIOD_SECONDS));
+    let horizon = EARLIEST.max(until.saturating_sub(SPAN_SECONDS));
     while until >= horizon {
         let offset = zone.offset_at(until);
         let found = cron.previous_local(until + offset)? - offset;
