@@ -1,4 +1,5 @@
 //! Daybook: durable cron, job queue and batch runner in one daemon.
 
 pub mod core;
+pub mod demo;
 pub mod workers;

@@ -89,7 +89,7 @@ proptest! {
         fs::create_dir_all(folder.path().join("empty")).unwrap();
         let everything = model.clone();
         // Newest first; among files of the same age the later name counts as newer within a folder.
-        model.retain(|name, (age, _)| name.ends_with(".txt") || !older_than.is_some_and(|limit| *age > limit));
+        model.retain(|name, (age, _)| name.ends_with(".txt") || older_than.is_none_or(|limit| *age <= limit));
         if let Some(keep_files) = keep_files {
             let all = model.clone();
             model.retain(|name, (age, _)| {
