@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::model::{Config, Keep};
-use super::task::{Action, Environment, Handler, Task, WorkerConfig};
+use super::task::{Action, CleanLogs, Handler, PassivateUsers, Process, Task, WorkerConfig};
 use super::value::{in_words, size_in_words};
 
 /// Characters of a value that are shown.
@@ -29,7 +29,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     });
     each(&old.tasks, &new.tasks, "task", &mut words, |name, old, new| {
         let mut changes = changes(&task(old), &task(new));
-        changes.extend(variables(old, new));
+        changes.extend(handler_changes(&old.handler, &new.handler));
         changes.into_iter().map(|change| format!("{name}: {change}")).collect()
     });
     words
@@ -53,20 +53,10 @@ fn each<T: PartialEq>(
     words.extend(new.keys().filter(|name| !old.contains_key(*name)).map(|name| format!("{what} {name} added")));
 }
 
-/// The lines for keys that are not the same on both sides; either may lack a key.
+/// The keys whose values are not the same; both sides have the same keys.
 fn changes(old: &[Shown], new: &[Shown]) -> Vec<String> {
-    let value = |side: &[Shown], key: &str| side.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone());
-    let mut words = Vec::new();
-    for (key, before) in old {
-        let after = value(new, key).unwrap_or_else(none);
-        if *before != after {
-            words.push(format!("{key} {} → {}", cut(before), cut(&after)));
-        }
-    }
-    for (key, after) in new.iter().filter(|(key, after)| value(old, key).is_none() && *after != none()) {
-        words.push(format!("{key} {} → {}", none(), cut(after)));
-    }
-    words
+    let changed = old.iter().zip(new).filter(|(old, new)| old != new);
+    changed.map(|((key, old), (_, new))| format!("{key} {} → {}", cut(old), cut(new))).collect()
 }
 
 fn none() -> String {
@@ -114,7 +104,7 @@ fn task(task: &Task) -> Vec<Shown> {
     let optional = |duration: Option<Duration>| duration.map_or_else(none, in_words);
     let schedules = if policy.schedules.is_empty() { none() } else { policy.schedules.join(", ") };
     let backoff = policy.backoff;
-    let mut shown = vec![
+    vec![
         ("description", task.description.clone().unwrap_or_else(none)),
         ("schedule", schedules),
         ("timezone", policy.timezone.clone()),
@@ -139,63 +129,78 @@ fn task(task: &Task) -> Vec<Shown> {
         ("timeout", optional(task.timeout)),
         ("grace", in_words(task.grace)),
         ("output_max", size_in_words(task.output_max)),
-    ];
-    handler(&task.handler, &mut shown);
-    shown
+    ]
 }
 
-fn handler(handler: &Handler, shown: &mut Vec<Shown>) {
-    match handler {
-        Handler::Process(process) => {
-            shown.push(match &process.action {
-                Action::Command(arguments) => ("command", arguments.join(" ")),
-                Action::Shell(line) => ("shell", line.clone()),
-            });
-            let codes: Vec<String> = process.success_exit_codes.iter().map(u8::to_string).collect();
-            shown.extend([
-                ("cwd", process.cwd.display().to_string()),
-                ("umask", format!("{:04o}", process.umask)),
-                ("success_exit_codes", codes.join(", ")),
-                ("leave_background", process.leave_background.to_string()),
-            ]);
+/// What is run, then the keys of the handler where it is still the same.
+fn handler_changes(old: &Handler, new: &Handler) -> Vec<String> {
+    let ((old_key, old_value), (new_key, new_value)) = (runs(old), runs(new));
+    let mut words = if old_key == new_key {
+        changes(&[(old_key, old_value)], &[(new_key, new_value)])
+    } else {
+        vec![format!("{old_key} {} → {new_key} {}", cut(&old_value), cut(&new_value))]
+    };
+    match (old, new) {
+        (Handler::Process(old), Handler::Process(new)) => {
+            words.extend(changes(&process(old), &process(new)));
+            let changed = |name: &str, _: &String, _: &String| vec![format!("env {name} changed")];
+            each(&old.env.0, &new.env.0, "env", &mut words, changed);
         }
-        Handler::Worker(WorkerConfig::PassivateUsers(worker)) => shown.extend([
-            ("worker", "passivate-users".to_owned()),
-            ("database", worker.database.clone()),
-            ("inactive_after", in_words(worker.inactive_after)),
-            ("table", worker.table.clone()),
-            ("columns.id", worker.columns.id.clone()),
-            ("columns.active", worker.columns.active.clone()),
-            ("columns.last_login", worker.columns.last_login.clone()),
-            ("columns.created", worker.columns.created.clone()),
-            ("where", worker.condition.clone().unwrap_or_else(none)),
-            ("chunk", worker.chunk.to_string()),
-            ("pause", in_words(worker.pause)),
-            ("dry_run", worker.dry_run.to_string()),
-        ]),
-        Handler::Worker(WorkerConfig::CleanLogs(worker)) => shown.extend([
-            ("worker", "clean-logs".to_owned()),
-            ("paths", worker.paths.join(", ")),
-            ("older_than", worker.older_than.map_or_else(none, in_words)),
-            ("keep_files", worker.keep_files.map_or_else(none, |files| files.to_string())),
-            ("keep_size", worker.keep_size.map_or_else(none, size_in_words)),
-            ("dry_run", worker.dry_run.to_string()),
-        ]),
-    }
-}
-
-/// Environment variables that differ, by name only.
-fn variables(old: &Task, new: &Task) -> Vec<String> {
-    fn of(task: &Task) -> BTreeMap<String, String> {
-        match &task.handler {
-            Handler::Process(process) => {
-                let Environment(variables) = &process.env;
-                variables.clone()
-            }
-            Handler::Worker(_) => BTreeMap::new(),
+        (Handler::Worker(WorkerConfig::PassivateUsers(old)), Handler::Worker(WorkerConfig::PassivateUsers(new))) => {
+            words.extend(changes(&passivate_users(old), &passivate_users(new)))
         }
+        (Handler::Worker(WorkerConfig::CleanLogs(old)), Handler::Worker(WorkerConfig::CleanLogs(new))) => {
+            words.extend(changes(&clean_logs(old), &clean_logs(new)));
+        }
+        (Handler::Process(_) | Handler::Worker(_), _) => {}
     }
-    let mut words = Vec::new();
-    each(&of(old), &of(new), "env", &mut words, |name, _, _| vec![format!("env {name} changed")]);
     words
+}
+
+fn runs(handler: &Handler) -> Shown {
+    match handler {
+        Handler::Process(process) => match &process.action {
+            Action::Command(arguments) => ("command", arguments.join(" ")),
+            Action::Shell(line) => ("shell", line.clone()),
+        },
+        Handler::Worker(WorkerConfig::PassivateUsers(_)) => ("worker", "passivate-users".into()),
+        Handler::Worker(WorkerConfig::CleanLogs(_)) => ("worker", "clean-logs".into()),
+    }
+}
+
+fn process(process: &Process) -> Vec<Shown> {
+    let codes: Vec<String> = process.success_exit_codes.iter().map(u8::to_string).collect();
+    vec![
+        ("cwd", process.cwd.display().to_string()),
+        ("umask", format!("{:04o}", process.umask)),
+        ("success_exit_codes", codes.join(", ")),
+        ("leave_background", process.leave_background.to_string()),
+    ]
+}
+
+fn passivate_users(worker: &PassivateUsers) -> Vec<Shown> {
+    let columns = &worker.columns;
+    vec![
+        ("database", worker.database.clone()),
+        ("inactive_after", in_words(worker.inactive_after)),
+        ("table", worker.table.clone()),
+        ("columns.id", columns.id.clone()),
+        ("columns.active", columns.active.clone()),
+        ("columns.last_login", columns.last_login.clone()),
+        ("columns.created", columns.created.clone()),
+        ("where", worker.condition.clone().unwrap_or_else(none)),
+        ("chunk", worker.chunk.to_string()),
+        ("pause", in_words(worker.pause)),
+        ("dry_run", worker.dry_run.to_string()),
+    ]
+}
+
+fn clean_logs(worker: &CleanLogs) -> Vec<Shown> {
+    vec![
+        ("paths", worker.paths.join(", ")),
+        ("older_than", worker.older_than.map_or_else(none, in_words)),
+        ("keep_files", worker.keep_files.map_or_else(none, |files| files.to_string())),
+        ("keep_size", worker.keep_size.map_or_else(none, size_in_words)),
+        ("dry_run", worker.dry_run.to_string()),
+    ]
 }

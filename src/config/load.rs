@@ -106,8 +106,12 @@ impl Loader {
         if !errors.is_empty() {
             self.incomplete = true;
             for error in errors.iter().take(SYNTAX_ERRORS_MAX) {
-                let place = context.place(error.span().map_or(0, |span| span.start));
-                context.report.add(place, "", error.message().trim().replace('\n', ", "), "");
+                let span = error.span().unwrap_or_default();
+                let mut message = error.message().trim().replace('\n', ", ");
+                if let ("duplicate key", Some(key)) = (message.as_str(), context.source.text.get(span.clone())) {
+                    message.push_str(&format!(" {}", quoted(key)));
+                }
+                context.report.add(context.place(span.start), "", message, "");
             }
             // What is readable still tells which further files there are to check.
             let ignored = Report::default();
@@ -120,7 +124,7 @@ impl Loader {
             includes = self.main(&table);
         } else {
             for (key, place) in table.keys().filter(|(key, _)| !matches!(key.name, "databases" | "task")) {
-                table.report(place, key.name, "belongs into the main file", "included files hold tasks and databases");
+                table.report(place, key.name, "belongs in the main file", "included files hold tasks and databases");
             }
         }
         for named in table.named("databases") {
@@ -237,9 +241,9 @@ impl Loader {
         let place = include.place.unwrap_or(Place { file: 0, offset: None });
         let paths = match expand(&self.sources[0].folder, &include.pattern) {
             Ok(paths) => paths,
-            Err(message) => {
+            Err(wrong) => {
                 self.incomplete = true;
-                return self.report.add(place, "include", message, "write it as \"tasks.d/*.toml\"");
+                return self.report.add(place, "include", wrong.message, wrong.hint);
             }
         };
         let shown = self.sources[0].path.parent().unwrap_or(Path::new("")).to_owned();

@@ -21,6 +21,7 @@ pub fn example_file() -> String {
     HEAD.lines().for_each(|line| comment(&mut text, "# ", line));
     text.push('\n');
     comment(&mut text, "# ", MAIN.doc);
+    text.push('\n');
     keys(&mut text, MAIN.keys());
     for key in MAIN.keys() {
         if let Kind::Table(section) = key.kind {

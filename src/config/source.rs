@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::problem::quoted;
+use super::value::Wrong;
 
 /// Bytes of one file.
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -82,7 +83,7 @@ impl Source {
 /// The files that `pattern` names, sorted by name; relative patterns start at `folder`.
 ///
 /// A name without a wildcard must exist; it is answered even where it does not, so that reading it tells why.
-pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {
+pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Wrong> {
     let mut found = vec![folder.to_owned()];
     for component in Path::new(pattern).components() {
         let name = match component {
@@ -99,14 +100,16 @@ pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Strin
             continue;
         }
         if name.contains("**") {
-            return Err(format!("{} has `**`, which is not supported here", quoted(pattern)));
+            let message = format!("{} has `**`, which is not supported here", quoted(pattern));
+            return Err(Wrong::new(message, "name each folder, as in \"tasks.d/*.toml\""));
         }
-        let glob = globset::Glob::new(&name).map_err(|error| error.kind().to_string())?.compile_matcher();
+        let glob = globset::Glob::new(&name).map_err(|error| not_a_glob(pattern, &error))?.compile_matcher();
         let mut matching = Vec::new();
         for path in &found {
             matching.extend(names(path)?.into_iter().filter(|name| glob.is_match(name)).map(|name| path.join(name)));
             if matching.len() > FILES_MAX {
-                return Err(format!("{} names more than {FILES_MAX} files", quoted(pattern)));
+                let message = format!("{} names more than {FILES_MAX} files", quoted(pattern));
+                return Err(Wrong::new(message, "put more tasks into one file"));
             }
         }
         found = matching;
@@ -114,9 +117,15 @@ pub(super) fn expand(folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, Strin
     Ok(found)
 }
 
+fn not_a_glob(pattern: &str, error: &globset::Error) -> Wrong {
+    Wrong::new(format!("{} is not a glob: {}", quoted(pattern), error.kind()), "write it as \"tasks.d/*.toml\"")
+}
+
 /// The names in a folder, sorted, without hidden ones; none if there is no such folder.
-fn names(folder: &Path) -> Result<Vec<String>, String> {
-    let failed = |error: std::io::Error| format!("cannot list {}: {error}", quoted(&folder.to_string_lossy()));
+fn names(folder: &Path) -> Result<Vec<String>, Wrong> {
+    let failed = |error: std::io::Error| {
+        Wrong::new(format!("cannot list {}: {error}", quoted(&folder.to_string_lossy())), "make the folder readable")
+    };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => match error.kind() {
@@ -178,7 +187,7 @@ mod tests {
         assert_eq!(names("./b/*.toml"), ["b/1.toml", "b/2.toml"]);
         assert_eq!(names("none/*.toml"), [""; 0]);
         assert_eq!(names("none.toml"), ["none.toml"]);
-        assert!(expand(folder.path(), "**/*.toml").unwrap_err().contains("not supported"));
+        assert!(expand(folder.path(), "**/*.toml").unwrap_err().message.contains("not supported"));
         assert!(expand(folder.path(), "[a.toml").is_err());
     }
 }

@@ -79,7 +79,12 @@ impl<'r> Table<'r> {
             match section.find(key.get_ref()) {
                 Some(key) => {
                     if matches!(key.kind, Kind::Later) {
-                        this.report(place, key.name, "is not supported by this version yet", "remove it");
+                        this.report(
+                            place,
+                            key.name,
+                            "is not supported by this version yet",
+                            "leave it out until it is",
+                        );
                     }
                     this.entries.push(Entry { key, place, value });
                 }
@@ -94,7 +99,7 @@ impl<'r> Table<'r> {
             String::new()
         } else {
             let known = || section.keys().filter(|key| !matches!(key.kind, Kind::Later)).map(|key| key.name);
-            did_you_mean(name, known, "it takes no such key: daybook.toml shows every key")
+            did_you_mean(name, known, "the shipped daybook.toml shows every key")
         };
         self.report(place, name, "unknown key", hint);
     }
@@ -258,8 +263,9 @@ impl<'r> Table<'r> {
                 DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
                 other => return Err(expected("a number", other, String::new())),
             };
-            let shown = || Wrong::new(format!("is not between {least} and {most}"), "");
-            number.filter(|number| (least..=most).contains(number)).ok_or_else(shown)
+            let outside = |number: f64| Wrong::new(format!("{number} is not between {least} and {most}"), "");
+            let number = number.unwrap_or(f64::NAN);
+            if (least..=most).contains(&number) { Ok(number) } else { Err(outside(number)) }
         })
     }
 
@@ -358,7 +364,7 @@ fn bounded<'r>(values: &'r [Value<'r>], count_max: usize) -> Result<&'r [Value<'
 pub(super) fn text<'r>(value: &'r DeValue<'r>, bytes_max: usize) -> Result<&'r str, Wrong> {
     let text: &'r str = match value {
         DeValue::String(text) => text,
-        DeValue::Integer(number) => return Err(expected("text", value, format!("write \"{number}\""))),
+        DeValue::Integer(number) => return Err(expected("text", value, format!("write it in quotes: \"{number}\""))),
         other => return Err(expected("text", other, "write it in quotes".into())),
     };
     if text.len() > bytes_max {
@@ -383,7 +389,10 @@ fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Wron
         let hint = if value.is_str() { "write the number without quotes" } else { "" };
         return Err(expected("a whole number", value, hint.into()));
     };
-    let outside = || Wrong::new(format!("is not between {} and {}", bounds.start(), bounds.end()), "");
+    let outside = || {
+        let shown = quoted(&number.to_string()).replace('`', "");
+        Wrong::new(format!("{shown} is not between {} and {}", bounds.start(), bounds.end()), "")
+    };
     let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
     parsed.filter(|number| bounds.contains(number)).ok_or_else(outside)
 }

@@ -99,7 +99,7 @@ const HISTORY: Section = Section {
         "keep",
         Kind::Table(&KEEP),
         Shown::Default(r#"{ age = "90d", size = "1GB" }"#),
-        "How much of it stays searchable. The key of a finished job is refused for as long as it is in here.",
+        "How much of it stays searchable. The `key` of a job is known as long as the job is in here, and at least for a day.",
     )]],
 };
 
