@@ -40,6 +40,7 @@ rejections! {
     AlreadyPaused { task: Box<str> } = "already_paused", "task `{task}` is already paused";
     NotPaused { task: Box<str> } = "not_paused", "task `{task}` is not paused";
     StaleAttempt { job: JobId } = "stale_attempt", "that attempt of job {job} is over";
+    HistoryUnreadable = "history_unreadable", "the history cannot be read, so nobody knows whether that is there already";
     Stopping = "stopping", "the daemon is stopping and takes no work";
 }
 
@@ -47,7 +48,10 @@ impl Rejection {
     /// Whether the same command may be accepted later without anybody changing anything.
     pub fn retryable(&self) -> bool {
         match self {
-            Rejection::QueueFull { .. } | Rejection::TooManyJobs | Rejection::Stopping => true,
+            Rejection::QueueFull { .. }
+            | Rejection::TooManyJobs
+            | Rejection::HistoryUnreadable
+            | Rejection::Stopping => true,
             Rejection::UnknownTask { .. }
             | Rejection::TaskRemoved { .. }
             | Rejection::KeyTaken { .. }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::machine::Lookup;
+use super::machine::{Lookup, Unreadable};
 use crate::core::codec;
 use crate::core::id::{JobId, Seq};
 use crate::core::projection::{self, Row};
@@ -61,12 +61,14 @@ impl Archive {
             match row {
                 Row::Job(job) => {
                     let at = job.finished_at.unwrap_or(job.created_at);
+                    let mut terms = vec![job_term(job.id)];
                     if let Some(key) = &job.key {
                         let mut entry = Vec::new();
                         codec::put(&(key, job.id, &job.task), &mut entry).expect("a key is small");
                         keys.push(history::Row { at, terms: vec![key_hash(key)], bytes: entry });
+                        terms.push(key_hash(key));
                     }
-                    jobs.push(history::Row { at, terms: vec![job_term(job.id)], bytes });
+                    jobs.push(history::Row { at, terms, bytes });
                 }
                 Row::Occurrence(occurrence) => {
                     let terms = vec![task_term(&occurrence.task)];
@@ -123,15 +125,21 @@ impl Archive {
     pub fn occurrences(&self, task: &str) -> impl Iterator<Item = Result<OccurrenceView, history::Error>> {
         let task = task.to_owned();
         self.occurrences.find(task_term(&task)).filter_map(move |found| match found {
-            Ok(found) => {
-                projection::decode_occurrence(&found.bytes).ok().filter(|row| *row.task == *task).map(Ok)
-            }
+            Ok(found) => projection::decode_occurrence(&found.bytes).ok().filter(|row| *row.task == *task).map(Ok),
             Err(error) => Some(Err(error)),
         })
     }
 
     fn job_with_key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, history::Error> {
         let term = key_hash(key);
+        if self.jobs.may_contain(term) {
+            for found in self.jobs.find(term) {
+                match projection::decode_job(&found?.bytes) {
+                    Ok(job) if job.key.as_deref() == Some(key) => return Ok(Some((job.id, job.task))),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
         if !self.keys.may_contain(term) {
             return Ok(None);
         }
@@ -149,17 +157,16 @@ impl Archive {
 }
 
 impl Lookup for Archive {
-    fn key(&self, key: &str) -> Option<(JobId, Box<str>)> {
-        self.job_with_key(key).unwrap_or_else(|error| {
-            tracing::error!(%error, "could not look up a key in the history; it is taken for new");
-            None
-        })
+    fn key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, Unreadable> {
+        self.job_with_key(key).map_err(unreadable)
     }
 
-    fn finished(&self, job: JobId) -> Option<JobView> {
-        self.job(job).unwrap_or_else(|error| {
-            tracing::error!(%error, job = job.0, "could not look up a job in the history");
-            None
-        })
+    fn finished(&self, job: JobId) -> Result<Option<JobView>, Unreadable> {
+        self.job(job).map_err(unreadable)
     }
+}
+
+fn unreadable(error: history::Error) -> Unreadable {
+    tracing::error!(%error, "could not read the history");
+    Unreadable
 }

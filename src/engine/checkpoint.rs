@@ -67,7 +67,10 @@ impl Checkpointer {
             match write(&*upkeep, &archive, &state, checksum) {
                 Ok(bytes) => size.store(bytes, Ordering::Relaxed),
                 Err(error) => {
-                    tracing::warn!(error, "could not write a checkpoint, will retry when as much has been journaled again")
+                    tracing::warn!(
+                        error,
+                        "could not write a checkpoint, will retry when as much has been journaled again"
+                    )
                 }
             }
             drop(state); // takes milliseconds for a million jobs, so it is done here

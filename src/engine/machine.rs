@@ -28,9 +28,19 @@ const CLOCK_TOLERANCE_MS: i64 = 1000;
 /// What the machine must look up outside its state.
 pub trait Lookup {
     /// The finished job that has this idempotency key, and its task.
-    fn key(&self, key: &str) -> Option<(JobId, Box<str>)>;
+    fn key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, Unreadable>;
     /// A finished job.
-    fn finished(&self, job: JobId) -> Option<JobView>;
+    fn finished(&self, job: JobId) -> Result<Option<JobView>, Unreadable>;
+}
+
+/// The history could not be read; the reason is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl From<Unreadable> for Rejection {
+    fn from(Unreadable: Unreadable) -> Rejection {
+        Rejection::HistoryUnreadable
+    }
 }
 
 /// A commit that is complete and not yet on disk.
@@ -152,7 +162,11 @@ impl Machine {
     pub fn add(&mut self, mut add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
         if let Some(key) = &add.key {
             let leaving = self.leaving.get(key).map(|(_, job, task)| (*job, task.clone()));
-            add.known = leaving.or_else(|| lookup.key(key));
+            add.known = match leaving {
+                Some(leaving) => Some(leaving),
+                None if self.state.job_with_key(key).is_some() => None,
+                None => lookup.key(key)?,
+            };
         }
         match self.run(&Command::AddJob(add))? {
             Answer::Added { job, created } => Ok((job, created)),
@@ -164,7 +178,7 @@ impl Machine {
     pub fn retry(&mut self, job: JobId, lookup: &dyn Lookup) -> Result<Answer, Rejection> {
         let finished = match self.state.job(job) {
             Some(_) => None,
-            None => lookup.finished(job).and_then(|view| {
+            None => lookup.finished(job)?.and_then(|view| {
                 let task = self.state.task_named(&view.task)?.id;
                 Some(Box::new(Finished { task, view }))
             }),
