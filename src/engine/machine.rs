@@ -68,6 +68,7 @@ pub struct Machine {
     execution: bool,
     /// No more attempts are started: the daemon stops.
     draining: bool,
+    closed: bool,
     gathering: Option<Gathering>,
     /// Keys of jobs that are finished but not yet in the history.
     leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
@@ -87,6 +88,7 @@ impl Machine {
             calendar: Calendar::default(),
             execution,
             draining: false,
+            closed: false,
             gathering: None,
             leaving: BTreeMap::new(),
             last_look: None,
@@ -122,9 +124,21 @@ impl Machine {
         self.execution
     }
 
-    /// From now on no attempt is started.
+    /// From now on no attempt is started and no job taken in.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// The last act: what still runs is interrupted, and once that is on disk the engine ends.
+    pub fn close(&mut self) {
+        self.draining = true;
+        let _: Result<Answer, Rejection> = self.run(&Command::StopDaemon);
+        self.closed = true;
+    }
+
+    /// Whether the last act has been done.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Begins a commit, if none is being gathered: looks at the clocks, and decides what time alone has brought.
@@ -132,12 +146,16 @@ impl Machine {
         if self.gathering.is_some() {
             return;
         }
-        let release = Release { keep_events: self.keep_events, ..Release::default() };
-        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
+        self.open(now);
         self.look_at_clocks(now);
         if self.state.next_due().is_some_and(|due| due <= now.wall) {
             self.tick(now.wall);
         }
+    }
+
+    fn open(&mut self, now: Now) {
+        let release = Release { keep_events: self.keep_events, ..Release::default() };
+        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
     }
 
     /// The instant of the commit being gathered.
@@ -160,6 +178,9 @@ impl Machine {
 
     /// Adds a job, once its key has been looked up.
     pub fn add(&mut self, mut add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        if self.draining {
+            return Err(Rejection::Stopping);
+        }
         if let Some(key) = &add.key {
             let leaving = self.leaving.get(key).map(|(_, job, task)| (*job, task.clone()));
             add.known = match leaving {
@@ -197,13 +218,16 @@ impl Machine {
         }
     }
 
-    /// The start of the daemon, as one commit: what was running is interrupted, the config's tasks are
-    /// taken over, `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
-    pub fn start(&mut self, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+    /// Begins the first commit of a daemon: what was running is interrupted, the config's tasks are taken over,
+    /// `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
+    pub fn boot(&mut self, now: Now, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+        // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
+        self.open(now);
+        self.last_look = Some(now);
         let answer = self.run(&start);
         self.define(tasks);
         if answer == Ok(Answer::Started { new_boot: true }) {
-            for due in self.calendar.reboots(&self.state, self.at()) {
+            for due in self.calendar.reboots(&self.state, now.wall) {
                 let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             }
         }
