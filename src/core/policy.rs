@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::limits;
-use super::time::Timestamp;
+use super::time::{Timestamp, seconds};
 
 /// The policy of one task. Journaled when it changes, so that the journal explains itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,10 +19,12 @@ pub struct TaskPolicy {
     /// What happens to occurrences around a change of the zone's offset.
     pub dst: Dst,
     /// Each occurrence starts up to this much later, by a fixed hash of task and instant.
+    #[serde(with = "seconds")]
     pub jitter: Duration,
     /// What becomes of occurrences that nobody could start in time.
     pub missed: Missed,
     /// Missed occurrences older than this are not made up for.
+    #[serde(with = "seconds::option")]
     pub missed_within: Option<Duration>,
     /// With [`Missed::All`], at most this many are made up for, the newest.
     pub missed_max: u32,
@@ -39,6 +41,7 @@ pub struct TaskPolicy {
     /// The wait between attempts.
     pub backoff: Backoff,
     /// A failing job this much older than its first due instant is discarded.
+    #[serde(with = "seconds")]
     pub give_up_after: Duration,
     /// Attempts of this task that run at once.
     pub concurrency: u32,
@@ -76,9 +79,11 @@ impl Default for TaskPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Backoff {
+    #[serde(with = "seconds")]
     pub first: Duration,
     /// At least 1.
     pub factor: f64,
+    #[serde(with = "seconds")]
     pub max: Duration,
     /// A part of the wait, 0 to 1.
     pub jitter: f64,

@@ -1,19 +1,38 @@
 //! Instants as the core knows them: milliseconds since 1970 in UTC, handed in from outside.
 //! No clock is read here; zones and calendars are `schedule`'s business.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z, negative before.
 ///
 /// Arithmetic saturates, so no duration from a config file can make it wrap.
-/// In JSON it is RFC 3339 in UTC with milliseconds (see [`rfc3339`]); in the journal a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// In JSON it is RFC 3339 in UTC with milliseconds; in the journal a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.collect_str(self),
+            false => serializer.serialize_i64(self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match deserializer.is_human_readable() {
+            true => Cow::<str>::deserialize(deserializer)?.parse().map_err(D::Error::custom),
+            false => i64::deserialize(deserializer).map(Timestamp),
+        }
+    }
+}
 
 impl Timestamp {
     /// How long after `earlier` this is; zero when it is before it.
@@ -61,33 +80,38 @@ impl std::str::FromStr for Timestamp {
     }
 }
 
-/// `#[serde(with = "rfc3339")]`: a [`Timestamp`] as text, for JSON.
-pub mod rfc3339 {
-    use super::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+/// `#[serde(with = "seconds")]`: a duration as seconds in JSON, as whole milliseconds in the journal.
+pub mod seconds {
+    use super::*;
 
-    pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(time)
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        match serializer.is_human_readable() {
+            true => serializer.serialize_f64(duration.as_secs_f64()),
+            false => serializer.serialize_u64(duration.as_millis() as u64),
+        }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        match deserializer.is_human_readable() {
+            true => Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom),
+            false => u64::deserialize(deserializer).map(Duration::from_millis),
+        }
     }
 
-    /// The same for an optional instant: `null` when absent.
+    /// The same for an optional duration.
     pub mod option {
         use super::*;
 
-        pub fn serialize<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-            match time {
-                Some(time) => serializer.collect_str(time),
-                None => serializer.serialize_none(),
-            }
+        #[derive(Serialize, Deserialize)]
+        #[serde(transparent)]
+        struct Seconds(#[serde(with = "super")] Duration);
+
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            duration.map(Seconds).serialize(serializer)
         }
 
-        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-            Option::<String>::deserialize(deserializer)?.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            Ok(Option::<Seconds>::deserialize(deserializer)?.map(|seconds| seconds.0))
         }
     }
 }

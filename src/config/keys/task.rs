@@ -1,0 +1,343 @@
+//! The keys of a task: those that every task has, and those of each handler.
+
+use std::time::Duration;
+
+use super::{BACKOFF, HandlerKind, Key, Kind, MILLISECOND, Section, Shown};
+use crate::core::limits;
+
+/// Bytes of one argument or environment entry: what Linux takes (`MAX_ARG_STRLEN`), less the final zero.
+const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
+/// Bytes of a path or a glob.
+const PATH_BYTES_MAX: usize = 4096;
+/// Bytes of a table's name with its schema, and of a column's name.
+const IDENTIFIER_BYTES_MAX: usize = 128;
+
+const PROCESSES: &[HandlerKind] = &[HandlerKind::Command, HandlerKind::Shell];
+const PASSIVATE: &[HandlerKind] = &[HandlerKind::PassivateUsers];
+const CLEAN: &[HandlerKind] = &[HandlerKind::CleanLogs];
+
+/// One task.
+pub const TASK: Section = Section {
+    doc: "A task under its name: letters, digits, `-`, `_` and `.`, at most 64 of them, a letter or digit first. \
+          It runs exactly one of `command`, `shell` and `worker`. Without a `schedule` it only runs jobs that are added.",
+    keys: &[GENERAL, PROCESS, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, LATER],
+};
+
+/// Keys of tasks of any handler.
+pub const GENERAL: &[Key] = &[
+    Key::new(
+        "description",
+        Kind::Text { bytes_max: limits::MESSAGE_BYTES_MAX },
+        Shown::Example(r#""Copies everything to the vault""#),
+        "A sentence for those who read `daybook tasks`.",
+    ),
+    Key::new(
+        "worker",
+        Kind::Choice(&["passivate-users", "clean-logs"]),
+        Shown::Nowhere,
+        "A built-in worker, with keys of its own.",
+    ),
+    Key::new(
+        "schedule",
+        Kind::Texts { count_max: limits::SCHEDULES_PER_TASK_MAX, bytes_max: limits::SCHEDULE_BYTES_MAX },
+        Shown::Example(r#""30 2 * * *""#),
+        "When jobs are created: cron with five or six fields, `@daily` and the like, `@every 90s`, `@reboot`; \
+         or a list of them.",
+    ),
+    Key::new(
+        "timezone",
+        Kind::Text { bytes_max: 64 },
+        Shown::Example(r#""Europe/Berlin""#),
+        "The IANA name of the zone in which `schedule`, `from` and `until` are read. Default: the zone of the system, \
+         or UTC where it has none.",
+    ),
+    Key::new(
+        "dst",
+        Kind::Choice(&["vixie", "wall-clock", "skip"]),
+        Shown::Default(r#""vixie""#),
+        "What happens when clocks are changed. `vixie`: a fixed time that falls into the gap runs once when the gap \
+         ends, one in the overlap runs once, and `*` or a step follows the wall clock. `wall-clock`: none in the gap, \
+         two in the overlap. `skip`: none in the gap, only the first in the overlap.",
+    ),
+    Key::new(
+        "jitter",
+        Kind::Duration { least: Duration::ZERO },
+        Shown::Default(r#""0s""#),
+        "Each occurrence is due up to this much later, always the same for the same task and instant, so that many \
+         tasks of one schedule do not start at once.",
+    ),
+    Key::new(
+        "from",
+        Kind::Instant,
+        Shown::Example(r#""2026-12-01T00:00:00+01:00""#),
+        "No occurrence before this instant. Without an offset it is read in `timezone`.",
+    ),
+    Key::new(
+        "until",
+        Kind::Instant,
+        Shown::Example("2027-01-31"),
+        "No occurrence at or after this instant. Without an offset it is read in `timezone`, a date as its midnight.",
+    ),
+    Key::new(
+        "missed",
+        Kind::Choice(&["skip", "last", "all"]),
+        Shown::Default(r#""last""#),
+        "What becomes of occurrences that could not start: the daemon was down, the machine suspended, the task \
+         paused, or the clock stepped over them. `skip`: none is made up for. `last`: one job for all of them. `all`: \
+         a job for each.",
+    ),
+    Key::new(
+        "missed_within",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Example(r#""12h""#),
+        "Missed occurrences older than this are skipped. Default: no such bound.",
+    ),
+    Key::new(
+        "missed_max",
+        Kind::Integer { least: 1, most: limits::MISSED_MAX as u64 },
+        Shown::Default("100"),
+        "With `missed = \"all\"`, the newest so many are made up for and the rest are skipped.",
+    ),
+    Key::new(
+        "overlap",
+        Kind::Choice(&["forbid", "queue", "replace", "allow"]),
+        Shown::Default(r#""forbid""#),
+        "When an occurrence is due while an earlier one is not finished. `forbid`: it is skipped. `queue`: it waits. \
+         `replace`: the earlier one is cancelled. `allow`: both run, within `concurrency`.",
+    ),
+    Key::new(
+        "concurrency",
+        Kind::Integer { least: 1, most: limits::RUNNING_MAX as u64 },
+        Shown::Default("1"),
+        "Jobs of this task that run at once. With `overlap = \"allow\"` the default is 16, as 1 would allow nothing.",
+    ),
+    Key::new(
+        "queue_size",
+        Kind::Integer { least: 1, most: limits::QUEUE_SIZE_MAX as u64 },
+        Shown::Default("50000000"),
+        "Jobs of this task that wait. A full queue refuses further ones, and says so.",
+    ),
+    Key::new(
+        "priority",
+        Kind::Integer { least: 0, most: limits::PRIORITY_MAX as u64 },
+        Shown::Default("5"),
+        "0 to 9; 9 goes first.",
+    ),
+    Key::new(
+        "attempts",
+        Kind::Integer { least: 1, most: limits::ATTEMPTS_MAX as u64 },
+        Shown::Default("100"),
+        "A job that failed so often is discarded. An interrupted attempt does not count.",
+    ),
+    Key::new(
+        "backoff",
+        Kind::TableOrDuration(&BACKOFF),
+        Shown::Default(r#"{ first = "1m", factor = 2.0, max = "2d", jitter = 0.0 }"#),
+        "The wait between attempts; a duration such as \"200ms\" in its place is the same wait each time.",
+    ),
+    Key::new(
+        "give_up_after",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Default(r#""2d""#),
+        "A failing job that has been due for this long is discarded, whatever attempts it has left.",
+    ),
+    Key::new(
+        "on_interrupt",
+        Kind::Choice(&["retry", "hold", "fail"]),
+        Shown::Default(r#""retry""#),
+        "What becomes of a job that was running when the daemon died: it may have done its work. `retry`: it runs \
+         again. `hold`: it waits for a person. `fail`: it is discarded.",
+    ),
+    Key::new(
+        "timeout",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Example(r#""2h""#),
+        "An attempt that runs longer is ended and has failed. Default: no such bound.",
+    ),
+    Key::new(
+        "grace",
+        Kind::Duration { least: Duration::ZERO },
+        Shown::Default(r#""10s""#),
+        "The time between TERM and KILL when an attempt is ended.",
+    ),
+    Key::new(
+        "output_max",
+        Kind::Size,
+        Shown::Default(r#""1MiB""#),
+        "Bytes of an attempt's output that are kept; the rest is counted and dropped.",
+    ),
+];
+
+/// Keys of tasks that run a process: `command` and `shell`.
+pub const PROCESS: &[Key] = &[
+    Key::new(
+        "shell",
+        Kind::Text { bytes_max: ARGUMENT_BYTES_MAX },
+        Shown::Required(r#""/usr/local/bin/backup --all""#),
+        "A line for `/bin/sh -c`.",
+    ),
+    Key::new(
+        "command",
+        Kind::List { count_max: 4096, bytes_max: ARGUMENT_BYTES_MAX },
+        Shown::Example(r#"["/usr/local/bin/backup", "--all"]"#),
+        "A program and its arguments, in place of `shell`; nothing in them is expanded.",
+    ),
+    Key::new(
+        "cwd",
+        Kind::Path,
+        Shown::Default(r#""/""#),
+        "The working directory. A relative one starts at the folder of the file that names it.",
+    )
+    .only(PROCESSES),
+    Key::new(
+        "env",
+        Kind::Environment,
+        Shown::Default("{}"),
+        "Environment variables besides those that Daybook sets, which begin with `DAYBOOK_`. Values are shown nowhere.",
+    )
+    .only(PROCESSES),
+    Key::new("umask", Kind::Octal, Shown::Default(r#""0022""#), "Permission bits that new files do not get, in octal.")
+        .only(PROCESSES),
+    Key::new(
+        "success_exit_codes",
+        Kind::Integers { least: 0, most: 255 },
+        Shown::Default("[0]"),
+        "Exit codes that mean success.",
+    )
+    .only(PROCESSES),
+    Key::new(
+        "leave_background",
+        Kind::Flag,
+        Shown::Default("false"),
+        "`true`: processes that outlive the job's main process are left alone; `false`: they are ended with it.",
+    )
+    .only(PROCESSES),
+];
+
+/// Keys of `worker = "passivate-users"`.
+pub const PASSIVATE_USERS: &[Key] = &[
+    Key::new(
+        "database",
+        Kind::Text { bytes_max: limits::TASK_NAME_BYTES_MAX },
+        Shown::Required(r#""app""#),
+        "The name of a `[databases.NAME]`.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "inactive_after",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Default(r#""30d""#),
+        "A user not seen for this long becomes inactive: since the last login, or the creation where there was none.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "table",
+        Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
+        Shown::Default(r#""users""#),
+        "The table of users, with its schema where needed: letters, digits, `_` and one `.`.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "columns",
+        Kind::Table(&COLUMNS),
+        Shown::Default(r#"{ id = "id", active = "is_active", last_login = "last_login_at", created = "created_at" }"#),
+        "The names of its columns.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "where",
+        Kind::Text { bytes_max: 4096 },
+        Shown::Example(r#""tenant_id = 7""#),
+        "A condition in SQL that users must meet as well. Default: every user of every tenant.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "chunk",
+        Kind::Integer { least: 1, most: 100_000 },
+        Shown::Default("1000"),
+        "Users in one transaction: small enough that nobody waits for it.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "pause",
+        Kind::Duration { least: Duration::ZERO },
+        Shown::Default(r#""50ms""#),
+        "The rest between two transactions, which leaves the database to others.",
+    )
+    .only(PASSIVATE),
+];
+
+/// The columns of the table of users.
+pub const COLUMNS: Section = Section {
+    doc: "Letters, digits and `_`; one that is left out has its default.",
+    keys: &[&[
+        Key::new("id", Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX }, Shown::Nowhere, "The key of the table."),
+        Key::new("active", Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX }, Shown::Nowhere, "What is set to false."),
+        Key::new(
+            "last_login",
+            Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
+            Shown::Nowhere,
+            "When the user was last seen; may be null.",
+        ),
+        Key::new(
+            "created",
+            Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
+            Shown::Nowhere,
+            "When the user was created; counts where `last_login` is null.",
+        ),
+    ]],
+};
+
+/// Keys of `worker = "clean-logs"`.
+pub const CLEAN_LOGS: &[Key] = &[
+    Key::new(
+        "paths",
+        Kind::Texts { count_max: 256, bytes_max: PATH_BYTES_MAX },
+        Shown::Required(r#"["/var/log/app/**/*.log*"]"#),
+        "The log files, as globs below some folder; a relative one starts at the folder of the file that names it.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "older_than",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Required(r#""30d""#),
+        "Files not written to for this long are deleted. At least one of this, `keep_files` and `keep_size` is needed.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "keep_files",
+        Kind::Integer { least: 1, most: 1_000_000_000 },
+        Shown::Example("50"),
+        "The newest so many files are kept, older ones deleted. Default: no such bound.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "keep_size",
+        Kind::Size,
+        Shown::Example(r#""2GB""#),
+        "Bytes of all files together; beyond them the oldest are deleted. Default: no such bound.",
+    )
+    .only(CLEAN),
+];
+
+/// A key that both workers have.
+pub const DRY_RUN: &[Key] = &[Key::new(
+    "dry_run",
+    Kind::Flag,
+    Shown::Default("false"),
+    "`true`: the worker says what it would do and changes nothing.",
+)
+.only(&[HandlerKind::PassivateUsers, HandlerKind::CleanLogs])];
+
+/// Names of batches and of handlers that this version does not have.
+const LATER: &[Key] = &[
+    Key::later("http"),
+    Key::later("sql"),
+    Key::later("op"),
+    Key::later("items"),
+    Key::later("exclusive"),
+    Key::later("lock"),
+    Key::later("rate"),
+    Key::later("max_failures"),
+    Key::later("each"),
+];

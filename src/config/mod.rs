@@ -1,0 +1,28 @@
+//! The config: which keys there are, how files are read and checked, what changed on a reload.
+//!
+//! [`load`] reads the main file and its includes and answers a [`Config`] in which everything has
+//! been checked, or [`Errors`]: all of them at once, each with its place. Nothing here starts, opens
+//! or connects to anything; what a value means to the daemon is its reader's business.
+//!
+//! The tables in [`keys`] are the one source of names, bounds, defaults and their explanation: the
+//! reader checks by them, hints are drawn from them, and `etc/daybook.toml` is printed from them.
+
+mod differences;
+pub mod keys;
+mod load;
+mod model;
+mod problem;
+mod reference;
+mod source;
+mod table;
+mod task;
+mod value;
+
+pub use differences::differences;
+pub use load::{check_text, load};
+pub use model::{Config, Database, Keep, LogFormat, LogLevel, Logs};
+pub use problem::{Errors, Problem};
+pub use reference::example_file;
+pub use task::{
+    Action, CleanLogs, Columns, Environment, Handler, PassivateUsers, Process, Task, UMASK_DEFAULT, WorkerConfig,
+};

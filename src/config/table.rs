@@ -1,0 +1,427 @@
+//! The reader: one TOML table against its [`Section`] of keys.
+//!
+//! Each getter answers the value, or `None` where the key is absent or its value was refused; what was refused is
+//! in the [`Report`], so reading goes on and finds everything. Bounds come from the key. Which keys go together is
+//! not known here.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error as ChoiceError, StrDeserializer};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::keys::{Key, Kind, Section, nearest};
+use super::problem::{Place, Report, quoted};
+use super::source::Source;
+use super::value::{self, Wrong, Zone};
+use crate::core::time::Timestamp;
+
+/// Names are listed in a hint up to this many.
+const LISTED_MAX: usize = 8;
+
+/// A value of a file, with its place in it.
+pub(super) type Value<'r> = Spanned<DeValue<'r>>;
+
+/// The file that is being read, and where problems go.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'r> {
+    pub report: &'r Report,
+    pub source: &'r Source,
+    /// The number of `source`.
+    pub file: usize,
+}
+
+impl Context<'_> {
+    pub fn place(self, offset: usize) -> Place {
+        Place { file: self.file, offset: Some(offset) }
+    }
+}
+
+/// One table of a file.
+pub(super) struct Table<'r> {
+    pub context: Context<'r>,
+    /// The full name, as `task.backup`; empty for the whole file.
+    pub name: String,
+    /// Where it is opened.
+    pub place: Place,
+    entries: Vec<Entry<'r>>,
+}
+
+struct Entry<'r> {
+    key: &'static Key,
+    place: Place,
+    value: &'r Value<'r>,
+}
+
+/// A name that the file chose, with what it was given.
+pub(super) struct Named<'r> {
+    pub name: &'r str,
+    pub place: Place,
+    pub value: &'r Value<'r>,
+}
+
+/// The value of a key that takes either.
+pub(super) enum DurationOrTable<'r> {
+    Duration(Duration),
+    Table(Table<'r>),
+}
+
+impl<'r> Table<'r> {
+    /// Takes the keys that `section` knows and reports the others.
+    pub fn new(context: Context<'r>, section: &Section, name: String, place: Place, table: &'r DeTable<'r>) -> Self {
+        let mut this = Table { context, name, place, entries: Vec::with_capacity(table.len()) };
+        for (key, value) in table.iter() {
+            let place = context.place(key.span().start);
+            match section.find(key.get_ref()) {
+                Some(key) => {
+                    if matches!(key.kind, Kind::Later) {
+                        this.report(
+                            place,
+                            key.name,
+                            "is not supported by this version yet",
+                            "leave it out until it is",
+                        );
+                    }
+                    this.entries.push(Entry { key, place, value });
+                }
+                None => this.unknown(section, place, key.get_ref()),
+            }
+        }
+        this
+    }
+
+    fn unknown(&self, section: &Section, place: Place, name: &str) {
+        let hint = if self.context.report.is_full() {
+            String::new()
+        } else {
+            let known = || section.keys().filter(|key| !matches!(key.kind, Kind::Later)).map(|key| key.name);
+            did_you_mean(name, known, "the shipped daybook.toml shows every key")
+        };
+        self.report(place, name, "unknown key", hint);
+    }
+
+    /// Reports a problem of a key of this table.
+    pub fn report(&self, place: Place, key: &str, message: impl Into<String>, hint: impl Into<String>) {
+        self.context.report.add(place, self.full(key), message, hint);
+    }
+
+    /// Reports a problem of the table as a whole.
+    pub fn report_whole(&self, message: impl Into<String>, hint: impl Into<String>) {
+        self.context.report.add(self.place, self.name.as_str(), message, hint);
+    }
+
+    /// The full name of a key of this table.
+    pub fn full(&self, key: &str) -> String {
+        full_name(&self.name, key)
+    }
+
+    fn entry(&self, key: &str) -> Option<&Entry<'r>> {
+        self.entries.iter().find(|entry| entry.key.name == key)
+    }
+
+    /// Whether the key is there, be its value right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// The keys that are there, with their places.
+    pub fn keys(&self) -> impl Iterator<Item = (&'static Key, Place)> {
+        self.entries.iter().map(|entry| (entry.key, entry.place))
+    }
+
+    /// Where a key stands, or else the table.
+    pub fn key_place(&self, key: &str) -> Place {
+        self.entry(key).map_or(self.place, |entry| entry.place)
+    }
+
+    /// Where the value of a key stands, or else the table.
+    pub fn value_place(&self, key: &str) -> Place {
+        self.entry(key).map_or(self.place, |entry| self.context.place(entry.value.span().start))
+    }
+
+    /// Reads one key; `read` says what is wrong with its value.
+    fn get<T>(&self, key: &str, read: impl FnOnce(&Entry<'r>) -> Result<T, Wrong>) -> Option<T> {
+        let entry = self.entry(key)?;
+        match read(entry) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.report(self.context.place(entry.value.span().start), key, wrong.message, wrong.hint);
+                None
+            }
+        }
+    }
+
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::Boolean(value) => Ok(*value),
+            other => Err(expected("true or false", other, "write `true` or `false`, without quotes".into())),
+        })
+    }
+
+    pub fn text(&self, key: &str) -> Option<&'r str> {
+        self.get(key, |entry| {
+            let Kind::Text { bytes_max } = entry.key.kind else { unreachable!("`{key}` is declared as text") };
+            text(entry.value.get_ref(), bytes_max)
+        })
+    }
+
+    /// A list of texts, or one text where the key allows it; with their places.
+    pub fn texts(&self, key: &str) -> Option<Vec<(&'r str, Place)>> {
+        let entry = self.entry(key)?;
+        let (count_max, bytes_max, alone) = match entry.key.kind {
+            Kind::Texts { count_max, bytes_max } => (count_max, bytes_max, true),
+            Kind::List { count_max, bytes_max } => (count_max, bytes_max, false),
+            _ => unreachable!("`{key}` is declared as texts"),
+        };
+        let values = self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::String(_) if alone => Ok(std::slice::from_ref(entry.value)),
+            DeValue::Array(values) => bounded(values, count_max),
+            other if alone => Err(expected("text or a list of texts", other, String::new())),
+            other => Err(expected("a list of texts", other, format!("write it as {key} = [\"…\", \"…\"]"))),
+        })?;
+        self.each(key, values, |value| text(value, bytes_max))
+    }
+
+    /// Reads each value of a list; `None` if one of them was refused.
+    fn each<T>(
+        &self,
+        key: &str,
+        values: &'r [Value<'r>],
+        read: impl Fn(&'r DeValue<'r>) -> Result<T, Wrong>,
+    ) -> Option<Vec<(T, Place)>> {
+        let mut read_all = Vec::with_capacity(values.len());
+        for value in values {
+            let place = self.context.place(value.span().start);
+            match read(value.get_ref()) {
+                Ok(value) => read_all.push((value, place)),
+                Err(wrong) => self.report(place, key, wrong.message, wrong.hint),
+            }
+        }
+        (read_all.len() == values.len()).then_some(read_all)
+    }
+
+    /// An absolute path: a relative one is joined to the folder of its file.
+    pub fn path(&self, key: &str) -> Option<PathBuf> {
+        self.get(key, |entry| match text(entry.value.get_ref(), 4096)? {
+            "" => Err(Wrong::new("is empty", "write a path")),
+            path => Ok(self.context.source.folder.join(path)),
+        })
+    }
+
+    pub fn duration(&self, key: &str) -> Option<Duration> {
+        self.get(key, |entry| {
+            let Kind::Duration { least } = entry.key.kind else { unreachable!("`{key}` is declared as a duration") };
+            duration(entry.value.get_ref(), least)
+        })
+    }
+
+    /// The value of a key that takes a duration or a table.
+    pub fn duration_or_table(&self, key: &str, least: Duration) -> Option<DurationOrTable<'r>> {
+        match self.entry(key)?.value.get_ref() {
+            DeValue::Table(_) => self.table(key).map(DurationOrTable::Table),
+            value => self.get(key, |_| duration(value, least)).map(DurationOrTable::Duration),
+        }
+    }
+
+    /// Bytes.
+    pub fn size(&self, key: &str) -> Option<u64> {
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::String(text) => value::size(text),
+            DeValue::Integer(number) => Err(Wrong::new("has no unit", format!("write \"{number}B\" for bytes"))),
+            other => Err(expected("a size", other, "write it as \"2GB\" or \"512KiB\"".into())),
+        })
+    }
+
+    pub fn integer(&self, key: &str) -> Option<u64> {
+        self.get(key, |entry| {
+            let Kind::Integer { least, most } = entry.key.kind else { unreachable!("`{key}` is declared as integer") };
+            integer(entry.value.get_ref(), least..=most)
+        })
+    }
+
+    pub fn integers(&self, key: &str) -> Option<Vec<u64>> {
+        let Kind::Integers { least, most } = self.entry(key)?.key.kind else {
+            unreachable!("`{key}` is declared as integers")
+        };
+        let values = self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::Array(values) => bounded(values, 1024),
+            other => Err(expected("a list of whole numbers", other, format!("write it as {key} = [{least}]"))),
+        })?;
+        let values = self.each(key, values, |value| integer(value, least..=most))?;
+        Some(values.into_iter().map(|(value, _)| value).collect())
+    }
+
+    pub fn number(&self, key: &str) -> Option<f64> {
+        self.get(key, |entry| {
+            let Kind::Number { least, most } = entry.key.kind else { unreachable!("`{key}` is declared as a number") };
+            let number: Option<f64> = match entry.value.get_ref() {
+                DeValue::Float(number) => number.as_str().parse().ok(),
+                DeValue::Integer(number) if number.radix() == 10 => number.as_str().parse().ok(),
+                other => return Err(expected("a number", other, String::new())),
+            };
+            let outside = |number: f64| Wrong::new(format!("{number} is not between {least} and {most}"), "");
+            let number = number.unwrap_or(f64::NAN);
+            if (least..=most).contains(&number) { Ok(number) } else { Err(outside(number)) }
+        })
+    }
+
+    /// One of the names of the key, as the value that serde knows under that name.
+    pub fn choice<T: Deserialize<'r>>(&self, key: &str) -> Option<T> {
+        self.get(key, |entry| {
+            let Kind::Choice(names) = entry.key.kind else { unreachable!("`{key}` is declared as a choice") };
+            let chosen = text(entry.value.get_ref(), usize::MAX)?;
+            let deserializer: StrDeserializer<'r, ChoiceError> = chosen.into_deserializer();
+            let value = names.contains(&chosen).then(|| T::deserialize(deserializer).ok()).flatten();
+            let known = || names.iter().copied();
+            let hint = || did_you_mean(chosen, known, "");
+            value.ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(chosen)), hint()))
+        })
+    }
+
+    /// A date and time; without an offset it is read in `zone`.
+    pub fn instant(&self, key: &str, zone: &Zone) -> Option<Timestamp> {
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::String(text) => value::instant(text, &zone.rules),
+            DeValue::Datetime(datetime) => value::instant(&datetime.to_string(), &zone.rules),
+            other => Err(expected("a date and time", other, "write it as 2026-12-01T08:00:00+01:00".into())),
+        })
+    }
+
+    /// File mode bits.
+    pub fn octal(&self, key: &str) -> Option<u32> {
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::String(text) => value::octal(text),
+            other => Err(expected("octal text", other, "write three octal digits in quotes, as \"0027\"".into())),
+        })
+    }
+
+    /// The table under a key, read by the key's own section.
+    pub fn table(&self, key: &str) -> Option<Table<'r>> {
+        let (section, table) = self.get(key, |entry| {
+            let (Kind::Table(section) | Kind::TableOrDuration(section)) = entry.key.kind else {
+                unreachable!("`{key}` is declared as a table")
+            };
+            Ok((section, as_table(entry.value)?))
+        })?;
+        Some(Table::new(self.context, section, self.full(key), self.entry(key)?.place, table))
+    }
+
+    /// What stands under free names in the table of a key, in the order of the file.
+    pub fn named(&self, key: &str) -> Vec<Named<'r>> {
+        let Some(table) = self.get(key, |entry| as_table(entry.value)) else { return Vec::new() };
+        let named = |(name, value): (&'r Spanned<std::borrow::Cow<'r, str>>, &'r Value<'r>)| Named {
+            name: name.get_ref(),
+            place: self.context.place(name.span().start),
+            value,
+        };
+        let mut all: Vec<Named<'r>> = table.iter().map(named).collect();
+        all.sort_by_key(|named| named.place);
+        all
+    }
+
+    /// One of [`Table::named`] as a table; `full` is its full name.
+    pub fn named_table(&self, section: &Section, full: String, named: &Named<'r>) -> Option<Table<'r>> {
+        match as_table(named.value) {
+            Ok(table) => Some(Table::new(self.context, section, full, named.place, table)),
+            Err(wrong) => {
+                self.context.report.add(named.place, full, wrong.message, wrong.hint);
+                None
+            }
+        }
+    }
+}
+
+/// The full name of a key in a table; what TOML would have in quotes is in quotes.
+pub(super) fn full_name(table: &str, key: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let key = match !key.is_empty() && key.len() <= 64 && key.bytes().all(bare) {
+        true => key.to_owned(),
+        false => quoted(key).replace('`', "\""),
+    };
+    if table.is_empty() { key } else { format!("{table}.{key}") }
+}
+
+fn as_table<'r>(value: &'r Value<'r>) -> Result<&'r DeTable<'r>, Wrong> {
+    match value.get_ref() {
+        DeValue::Table(table) => Ok(table),
+        other => Err(expected("a table", other, String::new())),
+    }
+}
+
+fn bounded<'r>(values: &'r [Value<'r>], count_max: usize) -> Result<&'r [Value<'r>], Wrong> {
+    match values.len() {
+        0 => Err(Wrong::new("is an empty list", "name at least one, or leave the key out")),
+        count if count > count_max => Err(Wrong::new(format!("has {count} entries, more than {count_max}"), "")),
+        _ => Ok(values),
+    }
+}
+
+/// Text within bounds, without the zero byte that no program, path or database takes.
+pub(super) fn text<'r>(value: &'r DeValue<'r>, bytes_max: usize) -> Result<&'r str, Wrong> {
+    let text: &'r str = match value {
+        DeValue::String(text) => text,
+        DeValue::Integer(number) => return Err(expected("text", value, format!("write it in quotes: \"{number}\""))),
+        other => return Err(expected("text", other, "write it in quotes".into())),
+    };
+    if text.len() > bytes_max {
+        return Err(Wrong::new(format!("has {} bytes, more than {bytes_max}", text.len()), "make it shorter"));
+    }
+    if text.contains('\0') {
+        return Err(Wrong::new("has a zero byte (\\u0000) in it", "remove it"));
+    }
+    Ok(text)
+}
+
+fn duration(value: &DeValue<'_>, least: Duration) -> Result<Duration, Wrong> {
+    match value {
+        DeValue::String(text) => value::duration(text, least),
+        DeValue::Integer(number) => Err(Wrong::new("has no unit", format!("write \"{number}s\" for seconds"))),
+        other => Err(expected("a duration", other, "write it as \"5m\" or \"1h 30m\"".into())),
+    }
+}
+
+fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Wrong> {
+    let DeValue::Integer(number) = value else {
+        let hint = if value.is_str() { "write the number without quotes" } else { "" };
+        return Err(expected("a whole number", value, hint.into()));
+    };
+    let outside = || {
+        let shown = quoted(&number.to_string()).replace('`', "");
+        Wrong::new(format!("{shown} is not between {} and {}", bounds.start(), bounds.end()), "")
+    };
+    let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
+    parsed.filter(|number| bounds.contains(number)).ok_or_else(outside)
+}
+
+fn expected(what: &str, found: &DeValue<'_>, hint: String) -> Wrong {
+    let found = match found {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    Wrong::new(format!("must be {what}, not {found}"), hint)
+}
+
+/// A hint for a name that is not known: the nearest one, all if they are few, or `otherwise`.
+pub(super) fn did_you_mean<'k, I: Iterator<Item = &'k str>>(
+    name: &str,
+    known: impl Fn() -> I,
+    otherwise: &str,
+) -> String {
+    if let Some(nearest) = nearest(name, known()) {
+        return format!("did you mean `{nearest}`?");
+    }
+    let listed: Vec<String> = known().take(LISTED_MAX + 1).map(|name| format!("`{name}`")).collect();
+    match listed.len() {
+        1..=LISTED_MAX => format!("known here: {}", listed.join(", ")),
+        _ => otherwise.to_owned(),
+    }
+}

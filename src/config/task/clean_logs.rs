@@ -1,0 +1,75 @@
+//! What the config says to the worker `clean-logs`. What it does is in `workers`.
+
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use crate::config::problem::{Place, quoted};
+use crate::config::table::Table;
+
+/// Log files are deleted by age, number and size together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanLogs {
+    /// Absolute globs in the syntax of `globset`, with `/` matched by `**` only. Each has a plain folder in front.
+    pub paths: Vec<String>,
+    /// Files not written to for this long are deleted.
+    pub older_than: Option<Duration>,
+    /// The newest so many files are kept.
+    pub keep_files: Option<u32>,
+    /// Bytes of all files together; beyond them the oldest are deleted.
+    pub keep_size: Option<u64>,
+    /// Say what would be done, and change nothing.
+    pub dry_run: bool,
+}
+
+/// Reads the worker's keys; `None` if no path is right.
+pub(super) fn read(table: &Table<'_>) -> Option<CleanLogs> {
+    if !table.has("paths") {
+        table.report_whole("names no files", "add `paths`, as [\"/var/log/app/**/*.log*\"]");
+    }
+    if !["older_than", "keep_files", "keep_size"].iter().any(|key| table.has(key)) {
+        table.report_whole("would delete nothing", "add one of `older_than`, `keep_files` and `keep_size`");
+    }
+    let paths = table.texts("paths").unwrap_or_default();
+    let paths: Vec<String> = paths.into_iter().filter_map(|(path, place)| glob(table, path, place)).collect();
+    let worker = CleanLogs {
+        older_than: table.duration("older_than"),
+        keep_files: table.integer("keep_files").and_then(|files| u32::try_from(files).ok()),
+        keep_size: table.size("keep_size"),
+        dry_run: table.flag("dry_run").unwrap_or(false),
+        paths,
+    };
+    (!worker.paths.is_empty()).then_some(worker)
+}
+
+/// A glob made absolute. It must lie below some plain folder, so that none takes in the whole file system.
+fn glob(table: &Table<'_>, pattern: &str, place: Place) -> Option<String> {
+    let report = |message: String, hint: &str| table.report(place, "paths", message, hint);
+    if let Err(error) = globset::GlobBuilder::new(pattern).literal_separator(true).build() {
+        report(
+            format!("{} is not a glob: {}", quoted(pattern), error.kind()),
+            "write it as \"/var/log/app/**/*.log*\"",
+        );
+        return None;
+    }
+    let components: Vec<Component<'_>> = Path::new(pattern).components().collect();
+    if components.contains(&Component::ParentDir) {
+        report(format!("{} has `..` in it", quoted(pattern)), "write the path without it");
+        return None;
+    }
+    if Path::new(pattern).is_relative() {
+        if components.is_empty() {
+            report("is empty".into(), "write a path");
+            return None;
+        }
+        // The folder is a path and not a pattern, whatever characters it has.
+        let folder = globset::escape(&table.context.source.folder.to_string_lossy());
+        return Some(format!("{}/{pattern}", folder.trim_end_matches('/')));
+    }
+    let first = components.get(1).map(|first| first.as_os_str().to_string_lossy()).unwrap_or_default();
+    if components.len() < 3 || first.contains(['*', '?', '[', '{']) {
+        let message = format!("{} takes in files of the whole system", quoted(pattern));
+        report(message, "name a folder first, as in \"/var/log/app/*.log\"");
+        return None;
+    }
+    Some(pattern.to_owned())
+}

@@ -1,0 +1,173 @@
+//! All that can be asked of the core. Time, lookups and looks at the outside come with it.
+
+use super::event::{Finished, Process, ScheduleMoved};
+use super::id::{JobId, TaskId};
+use super::json::Json;
+use super::limits;
+use super::policy::TaskPolicy;
+use super::rejection::Invalid;
+use super::time::Timestamp;
+use super::view::Progress;
+
+/// A request to change the state.
+#[derive(Clone, Debug)]
+pub enum Command {
+    AddJob(AddJob),
+    CancelJob {
+        job: JobId,
+        reason: Box<str>,
+    },
+    /// `finished`: the job in the history, looked up when it is not live.
+    RetryJob {
+        job: JobId,
+        finished: Option<Box<Finished>>,
+    },
+    ReportProgress {
+        job: JobId,
+        attempt: Option<u32>,
+        progress: Progress,
+    },
+    ReportSpawned {
+        job: JobId,
+        attempt: u32,
+        process: Process,
+    },
+    ReportEnded {
+        job: JobId,
+        attempt: u32,
+        ending: Ending,
+    },
+    /// Time has passed: make available what is due, settle what has lived long enough.
+    Tick,
+    DecideOccurrences(DueSchedule),
+    DefineTasks {
+        tasks: Vec<TaskDefinition>,
+    },
+    PauseTask {
+        task: Box<str>,
+    },
+    ResumeTask {
+        task: Box<str>,
+    },
+    StartDaemon {
+        version: Box<str>,
+        pid: u32,
+        boot_id: Box<str>,
+    },
+    StopDaemon,
+    /// The wall clock was set; `moved`: where schedules go on after it.
+    NoteStep {
+        milliseconds: i64,
+        moved: Vec<ScheduleMoved>,
+    },
+    NoteSuspend {
+        duration: std::time::Duration,
+    },
+    /// An interrupted job goes on by its task's policy.
+    ResolveInterrupted {
+        job: JobId,
+    },
+    FinishSweep {
+        findings: u32,
+        fixed: u32,
+    },
+}
+
+/// One job to add.
+#[derive(Clone, Debug, Default)]
+pub struct AddJob {
+    pub task: Box<str>,
+    pub args: Json,
+    pub key: Option<Box<str>>,
+    /// The task's own when absent.
+    pub priority: Option<u8>,
+    pub when: When,
+    /// The finished job that has this key, looked up outside: its number and its task.
+    pub known: Option<(JobId, Box<str>)>,
+}
+
+/// When a job is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum When {
+    #[default]
+    Now,
+    At(Timestamp),
+    In(std::time::Duration),
+}
+
+impl AddJob {
+    /// Checks the bounds of what came from outside.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.args.as_str().len() > limits::ARGS_BYTES_MAX {
+            return Err(Invalid::ArgsTooLarge { bytes: self.args.as_str().len() });
+        }
+        if let Some(bytes) = self.key.as_ref().map(|key| key.len())
+            && (bytes == 0 || bytes > limits::KEY_BYTES_MAX)
+        {
+            return Err(Invalid::KeyLength { bytes });
+        }
+        match self.priority {
+            Some(priority) if priority > limits::PRIORITY_MAX => Err(Invalid::Priority { priority }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How an attempt ended, as the core needs to know it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ending {
+    Succeeded {
+        result: Option<Json>,
+    },
+    /// It failed, could not be started, or ran out of time.
+    Failed {
+        error: Box<str>,
+    },
+    /// It was ended because somebody asked for that.
+    Stopped,
+    /// It was ended because the daemon stops: the job goes on with the next daemon.
+    Interrupted {
+        reason: Box<str>,
+    },
+}
+
+/// A task as the config has it.
+#[derive(Clone, Debug)]
+pub struct TaskDefinition {
+    pub name: Box<str>,
+    pub policy: TaskPolicy,
+    /// The first instant of each schedule after now.
+    pub next: Vec<Option<Timestamp>>,
+}
+
+/// A schedule with the instants that are to be decided, computed outside from
+/// (expression, last decided instant, now).
+#[derive(Clone, Debug)]
+pub struct DueSchedule {
+    pub task: TaskId,
+    pub schedule: u16,
+    /// At most `OCCURRENCES_PER_COMMAND_MAX`, ascending, none after now.
+    pub instants: Vec<Timestamp>,
+    /// The instant that follows the last of them: due too, when there were more.
+    pub next: Option<Timestamp>,
+    /// With `missed = "all"`: missed instants before this one are over `missed_max`.
+    pub make_up_from: Option<Timestamp>,
+}
+
+/// What the asker is told, once it is on disk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Done,
+    Added {
+        job: JobId,
+        created: bool,
+    },
+    /// Numbers of the tasks that are new, changed or gone.
+    Defined {
+        changed: Vec<Box<str>>,
+    },
+    /// The machine has booted since this state was last used.
+    Started {
+        new_boot: bool,
+    },
+}

@@ -1,0 +1,114 @@
+//! Adding, cancelling and retrying jobs.
+
+use crate::core::command::{AddJob, Answer, When};
+use crate::core::event::{Event, Finished, JobAdded, JobCancelled, JobRetried, StopRequested};
+use crate::core::id::JobId;
+use crate::core::lifecycle::JobState;
+use crate::core::limits;
+use crate::core::rejection::Rejection;
+use crate::core::state::State;
+use crate::core::state::task::Task;
+use crate::core::time::Timestamp;
+
+pub fn add(state: &State, add: &AddJob, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    let task = state.task_named(&add.task).ok_or_else(|| Rejection::UnknownTask { task: add.task.clone() })?;
+    if let Some(key) = &add.key
+        && let Some((job, owner)) = holder(state, add, key)
+    {
+        return match *owner == *task.name {
+            true => Ok(Answer::Added { job, created: false }),
+            false => Err(Rejection::KeyTaken { key: key.clone(), job, task: owner }),
+        };
+    }
+    if task.removed {
+        return Err(Rejection::TaskRemoved { task: task.name.clone() });
+    }
+    room(state, task, 0)?;
+    let job = JobId(state.scalars().last_job.0 + 1);
+    let (due, relative) = match add.when {
+        When::Now => (now, false),
+        When::At(at) => (at.max(now), false),
+        When::In(wait) => (now + wait, true),
+    };
+    events.push(Event::from(JobAdded {
+        job,
+        task: task.id,
+        priority: add.priority.unwrap_or(task.policy.priority),
+        due,
+        relative: relative && due > now,
+        key: add.key.clone(),
+        args: add.args.clone(),
+        occurrence: None,
+    }));
+    Ok(Answer::Added { job, created: true })
+}
+
+/// The job that has this key already, and its task.
+fn holder(state: &State, add: &AddJob, key: &str) -> Option<(JobId, Box<str>)> {
+    match state.job_with_key(key) {
+        Some(job) => state.task(job.task).map(|task| (job.id, task.name.clone())),
+        None => add.known.clone(),
+    }
+}
+
+/// Whether one more job of this task may wait, when `more` are on their way.
+pub fn room(state: &State, task: &Task, more: u32) -> Result<(), Rejection> {
+    if state.jobs().len() + more as usize >= limits::JOBS_MAX {
+        return Err(Rejection::TooManyJobs);
+    }
+    let waiting = state.index().queues.get(&task.id).map_or(0, |queue| queue.waiting());
+    match waiting.saturating_add(more) >= task.policy.queue_size {
+        true => Err(Rejection::QueueFull { task: task.name.clone(), size: task.policy.queue_size }),
+        false => Ok(()),
+    }
+}
+
+pub fn cancel(state: &State, id: JobId, reason: &str, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    let job = state.job(id).ok_or(Rejection::NotFound { job: id })?;
+    match job.state {
+        JobState::Running => match state.running(id) {
+            Some(running) if running.stopping.is_some() => return Err(Rejection::AlreadyStopping { job: id }),
+            Some(_) | None => events.push(Event::from(StopRequested { job: id, reason: reason.into() })),
+        },
+        JobState::Scheduled | JobState::Available | JobState::Retryable | JobState::Interrupted => {
+            events.push(Event::from(JobCancelled { job: id, reason: reason.into() }))
+        }
+        JobState::Completed | JobState::Discarded | JobState::Cancelled => {
+            return Err(Rejection::AlreadyFinished { job: id, state: job.state });
+        }
+    }
+    Ok(Answer::Done)
+}
+
+pub fn retry(
+    state: &State,
+    id: JobId,
+    finished: Option<&Finished>,
+    events: &mut Vec<Event>,
+) -> Result<Answer, Rejection> {
+    let task = match (state.job(id), finished) {
+        (Some(job), _) => match job.state {
+            JobState::Running => return Err(Rejection::AlreadyRunning { job: id }),
+            JobState::Available => return Err(Rejection::AlreadyAvailable { job: id }),
+            JobState::Scheduled
+            | JobState::Retryable
+            | JobState::Interrupted
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => None,
+        },
+        (None, Some(finished)) => Some(finished.task),
+        (None, None) => return Err(Rejection::NotFound { job: id }),
+    };
+    if let Some(task) = task.and_then(|task| state.task(task)) {
+        room(state, task, 0)?;
+        if let Some(key) = finished.and_then(|finished| finished.view.key.as_deref())
+            && let Some(other) = state.job_with_key(key)
+        {
+            return Err(Rejection::KeyTaken { key: key.into(), job: other.id, task: task.name.clone() });
+        }
+    }
+    let finished = if state.job(id).is_some() { None } else { finished.cloned() };
+    events.push(Event::from(JobRetried { job: id, finished }));
+    Ok(Answer::Done)
+}

@@ -1,0 +1,44 @@
+//! What follows from a command: events, or a rejection and no events.
+//!
+//! `decide` reads the state and changes nothing; the engine applies the events before it decides
+//! the next command. A file for each kind of thing that commands are about.
+
+mod attempt;
+mod daemon;
+mod job;
+mod occurrence;
+mod task;
+
+pub use attempt::{after_interrupt, next_start};
+
+use super::command::{Answer, Command};
+use super::event::Event;
+use super::rejection::Rejection;
+use super::state::State;
+use super::time::Timestamp;
+
+/// Decides `command` at the instant `now`: appends what happens to `events` and says what the
+/// asker is told. A rejection appends nothing.
+pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    match command {
+        Command::AddJob(add) => job::add(state, add, now, events),
+        Command::CancelJob { job, reason } => job::cancel(state, *job, reason, events),
+        Command::RetryJob { job, finished } => job::retry(state, *job, finished.as_deref(), events),
+        Command::ReportProgress { job, attempt, progress } => {
+            attempt::progress(state, *job, *attempt, progress, events)
+        }
+        Command::ReportSpawned { job, attempt, process } => attempt::spawned(state, *job, *attempt, process, events),
+        Command::ReportEnded { job, attempt, ending } => attempt::ended(state, *job, *attempt, ending, now, events),
+        Command::Tick => attempt::tick(state, now, events),
+        Command::DecideOccurrences(due) => occurrence::decide(state, due, now, events),
+        Command::DefineTasks { tasks } => task::define(state, tasks, events),
+        Command::PauseTask { task } => task::pause(state, task, events),
+        Command::ResumeTask { task } => task::resume(state, task, events),
+        Command::StartDaemon { version, pid, boot_id } => daemon::start(state, version, *pid, boot_id, events),
+        Command::StopDaemon => daemon::stop(state, events),
+        Command::NoteStep { milliseconds, moved } => daemon::step(*milliseconds, moved, events),
+        Command::NoteSuspend { duration } => daemon::suspend(*duration, events),
+        Command::ResolveInterrupted { job } => attempt::resolve_interrupted(state, *job, events),
+        Command::FinishSweep { findings, fixed } => daemon::finish_sweep(*findings, *fixed, events),
+    }
+}

@@ -1,0 +1,67 @@
+//! All that the outside must do because of an event. Released after the flush, dropped on replay.
+
+use super::event::{Event, Occurrence};
+use super::id::JobId;
+use super::json::Json;
+use super::state::State;
+
+/// An order to the outside.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    StartAttempt(StartAttempt),
+    StopAttempt { job: JobId, attempt: u32 },
+}
+
+/// An attempt to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartAttempt {
+    pub job: JobId,
+    pub attempt: u32,
+    pub task: Box<str>,
+    pub args: Json,
+    pub occurrence: Option<Occurrence>,
+}
+
+/// The effect of `event`, which has just been applied to `state`.
+pub fn of(state: &State, event: &Event) -> Option<Effect> {
+    match event {
+        Event::AttemptStarted(started) => {
+            let job = state.job(started.job)?;
+            Some(Effect::StartAttempt(StartAttempt {
+                job: started.job,
+                attempt: started.attempt,
+                task: state.task(job.task)?.name.clone(),
+                args: job.cold.args.clone(),
+                occurrence: job.cold.rare().occurrence,
+            }))
+        }
+        Event::StopRequested(stop) => {
+            state.running(stop.job).map(|running| Effect::StopAttempt { job: stop.job, attempt: running.attempt })
+        }
+        Event::JobAdded(_)
+        | Event::JobDue(_)
+        | Event::AttemptSpawned(_)
+        | Event::AttemptSettled(_)
+        | Event::JobProgressed(_)
+        | Event::JobCompleted(_)
+        | Event::AttemptFailed(_)
+        | Event::JobDiscarded(_)
+        | Event::JobCancelled(_)
+        | Event::JobInterrupted(_)
+        | Event::JobResumed(_)
+        | Event::JobHeld(_)
+        | Event::JobRetried(_)
+        | Event::TaskDefined(_)
+        | Event::TaskRemoved(_)
+        | Event::TaskPaused(_)
+        | Event::TaskUnpaused(_)
+        | Event::OccurrenceDecided(_)
+        | Event::OccurrencesPassed(_)
+        | Event::ScheduleMoved(_)
+        | Event::DaemonStarted(_)
+        | Event::DaemonStopped(_)
+        | Event::ClockStepped(_)
+        | Event::ClockSuspended(_)
+        | Event::SweepFinished(_) => None,
+    }
+}

@@ -1,0 +1,165 @@
+//! What orders and finds the live jobs and the schedules. Derived from [`Durable`], never stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::job::Job;
+use super::queue::Queue;
+use super::task::Task;
+use super::{Durable, Running};
+use crate::core::id::{JobId, TaskId};
+use crate::core::lifecycle::JobState;
+use crate::core::limits;
+use crate::core::time::Timestamp;
+
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    pub names: BTreeMap<Box<str>, TaskId>,
+    /// Jobs that wait for an instant.
+    pub due: BTreeSet<(Timestamp, JobId)>,
+    /// Schedules of active tasks by their next instant.
+    pub schedules: BTreeSet<(Timestamp, TaskId, u16)>,
+    /// Attempts whose start could still take the daemon down, by the instant when that is over.
+    pub unsettled: BTreeSet<(Timestamp, JobId)>,
+    pub interrupted: BTreeSet<JobId>,
+    /// Live jobs of each task that has any.
+    pub queues: BTreeMap<TaskId, Queue>,
+    /// Tasks of which a job may start now.
+    pub startable: BTreeSet<TaskId>,
+    /// Live jobs with an idempotency key, by the hash of it.
+    keys: BTreeSet<(u64, JobId)>,
+}
+
+impl Index {
+    pub fn of(durable: &Durable) -> Index {
+        let mut index = Index::default();
+        for task in durable.tasks.values() {
+            index.names.insert(task.name.clone(), task.id);
+            index.insert_schedules(task);
+        }
+        // Sorted runs build the big sets several times faster than one insert after the other.
+        let mut due = Vec::new();
+        for job in durable.jobs.iter() {
+            match job.state {
+                JobState::Scheduled | JobState::Retryable => due.push((job.due, job.id)),
+                JobState::Available
+                | JobState::Running
+                | JobState::Interrupted
+                | JobState::Completed
+                | JobState::Discarded
+                | JobState::Cancelled => index.insert_waiting(job),
+            }
+            index.queues.entry(job.task).or_default().insert(job);
+            index.insert_key(job);
+        }
+        due.sort_unstable();
+        index.due = BTreeSet::from_iter(due);
+        for (id, running) in &durable.running {
+            index.insert_running(*id, running);
+        }
+        for task in durable.tasks.values() {
+            index.refresh(task);
+        }
+        index
+    }
+
+    pub(super) fn insert(&mut self, job: &Job) {
+        self.insert_waiting(job);
+        self.queues.entry(job.task).or_default().insert(job);
+    }
+
+    pub(super) fn remove(&mut self, job: &Job) {
+        match job.state {
+            JobState::Scheduled | JobState::Retryable => {
+                self.due.remove(&(job.due, job.id));
+            }
+            JobState::Interrupted => {
+                self.interrupted.remove(&job.id);
+            }
+            JobState::Available
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => {}
+        }
+        if let Some(queue) = self.queues.get_mut(&job.task) {
+            queue.remove(job);
+            if queue.live == 0 {
+                self.queues.remove(&job.task);
+            }
+        }
+    }
+
+    fn insert_waiting(&mut self, job: &Job) {
+        match job.state {
+            JobState::Scheduled | JobState::Retryable => {
+                self.due.insert((job.due, job.id));
+            }
+            JobState::Interrupted => {
+                self.interrupted.insert(job.id);
+            }
+            JobState::Available
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => {}
+        }
+    }
+
+    pub(super) fn insert_running(&mut self, id: JobId, running: &Running) {
+        if !running.settled {
+            self.unsettled.insert((running.started + limits::SETTLED_AFTER, id));
+        }
+    }
+
+    pub(super) fn remove_running(&mut self, id: JobId, running: &Running) {
+        self.unsettled.remove(&(running.started + limits::SETTLED_AFTER, id));
+    }
+
+    pub(super) fn insert_key(&mut self, job: &Job) {
+        if let Some(key) = &job.cold.rare().key {
+            self.keys.insert((key_hash(key), job.id));
+        }
+    }
+
+    pub(super) fn remove_key(&mut self, job: &Job) {
+        if let Some(key) = &job.cold.rare().key {
+            self.keys.remove(&(key_hash(key), job.id));
+        }
+    }
+
+    /// Jobs whose key may be this one.
+    pub fn jobs_with_key(&self, key: &str) -> impl Iterator<Item = JobId> + '_ {
+        let hash = key_hash(key);
+        self.keys.range((hash, JobId(0))..=(hash, JobId(u64::MAX))).map(|(_, id)| *id)
+    }
+
+    pub(super) fn insert_schedules(&mut self, task: &Task) {
+        if task.is_active() {
+            self.schedules.extend(due_schedules(task));
+        }
+    }
+
+    pub(super) fn remove_schedules(&mut self, task: &Task) {
+        for entry in due_schedules(task) {
+            self.schedules.remove(&entry);
+        }
+    }
+
+    /// Notes whether a job of this task may start now.
+    pub(super) fn refresh(&mut self, task: &Task) {
+        match self.queues.get(&task.id).and_then(|queue| queue.startable(task)) {
+            Some(_) => self.startable.insert(task.id),
+            None => self.startable.remove(&task.id),
+        };
+    }
+}
+
+fn due_schedules(task: &Task) -> impl Iterator<Item = (Timestamp, TaskId, u16)> + '_ {
+    let numbered = task.schedules.iter().enumerate();
+    numbered.filter_map(|(number, schedule)| schedule.next.map(|next| (next, task.id, number as u16)))
+}
+
+/// The hash of an idempotency key, the same on every machine and for ever: it is stored in the history.
+pub fn key_hash(key: &str) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(key.as_bytes())
+}

@@ -1,0 +1,162 @@
+//! The state: every live job, every task, and what orders them.
+//!
+//! [`Durable`] is what a checkpoint holds and a picture shows; cloning it costs the same
+//! whatever it holds. [`index::Index`] is derived from it and rebuilt on start. Only `apply`
+//! changes either.
+
+pub mod apply;
+pub mod index;
+pub mod job;
+pub mod picture;
+pub mod queue;
+pub mod task;
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use super::event::Process;
+use super::id::{JobId, Seq, TaskId};
+use super::time::Timestamp;
+use super::view::Progress;
+use index::Index;
+use job::{Job, Jobs};
+use task::Task;
+
+/// All that survives a restart.
+#[derive(Clone, Debug, Default)]
+pub struct Durable {
+    pub scalars: Scalars,
+    pub jobs: Jobs,
+    pub tasks: OrdMap<TaskId, Arc<Task>>,
+    /// The attempts under way.
+    pub running: OrdMap<JobId, Running>,
+}
+
+/// The single values of the state.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scalars {
+    /// The last commit applied, and its time.
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub last_job: JobId,
+    pub last_task: TaskId,
+    /// Since when occurrences are started in time; what was due before was missed.
+    pub up_since: Timestamp,
+    /// Why occurrences before `up_since` were missed.
+    pub gap: Gap,
+    pub boot_id: Box<str>,
+    /// The daemon has stopped in good order, and not started since.
+    pub stopped: bool,
+}
+
+/// Why nothing could be started for a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub enum Gap {
+    #[default]
+    Down = 0,
+    Suspended = 1,
+    Stepped = 2,
+}
+
+impl Gap {
+    /// The reason as the ledger shows it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Gap::Down => "the daemon was down",
+            Gap::Suspended => "the machine was suspended",
+            Gap::Stepped => "the clock was set forward",
+        }
+    }
+}
+
+/// An attempt under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Running {
+    pub attempt: u32,
+    pub started: Timestamp,
+    pub process: Option<Process>,
+    /// Its start did not take the daemon down.
+    pub settled: bool,
+    /// Why it is being ended, if it is.
+    pub stopping: Option<Box<str>>,
+    pub progress: Progress,
+}
+
+/// The whole state.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    durable: Durable,
+    index: Index,
+}
+
+impl State {
+    /// A state from what a checkpoint holds.
+    pub fn from_durable(durable: Durable) -> State {
+        State { index: Index::of(&durable), durable }
+    }
+
+    pub fn scalars(&self) -> &Scalars {
+        &self.durable.scalars
+    }
+
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// The state as of now, unaffected by what follows. Costs no more for a million jobs than for one.
+    pub fn picture(&self) -> Durable {
+        self.durable.clone()
+    }
+
+    pub fn durable(&self) -> &Durable {
+        &self.durable
+    }
+
+    /// A live job.
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.durable.jobs.get(id)
+    }
+
+    pub fn jobs(&self) -> &Jobs {
+        &self.durable.jobs
+    }
+
+    pub fn running(&self, id: JobId) -> Option<&Running> {
+        self.durable.running.get(&id)
+    }
+
+    pub fn task(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.durable.tasks.get(&id)
+    }
+
+    pub fn task_named(&self, name: &str) -> Option<&Arc<Task>> {
+        self.task(*self.index.names.get(name)?)
+    }
+
+    pub fn tasks(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.durable.tasks.values()
+    }
+
+    /// The live job that has this idempotency key.
+    pub fn job_with_key(&self, key: &str) -> Option<&Job> {
+        self.index
+            .jobs_with_key(key)
+            .filter_map(|id| self.job(id))
+            .find(|job| job.cold.rare().key.as_deref() == Some(key))
+    }
+
+    /// When time alone next changes something.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        [
+            self.index.due.first().map(|(at, _)| *at),
+            self.index.schedules.first().map(|(at, ..)| *at),
+            self.index.unsettled.first().map(|(at, _)| *at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+}

@@ -1,0 +1,125 @@
+//! The form of a checkpoint: a head (the single values) and chunks of records, each a kind and bincode.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+use serde::{Deserialize, Serialize};
+
+use super::job::{Job, Jobs};
+use super::task::Task;
+use super::{Durable, Running, Scalars};
+use crate::core::codec::{self, CodecError};
+use crate::core::id::JobId;
+
+/// Raw bytes after which a chunk is closed: compressed it fits one entry of the journal's store.
+const CHUNK_BYTES: usize = 11 * 1024;
+
+const TASK: u8 = 1;
+const JOB: u8 = 2;
+const RUNNING: u8 = 3;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    scalars: Scalars,
+    tasks: u64,
+    jobs: u64,
+    running: u64,
+}
+
+/// The head of a checkpoint of `state`.
+pub fn head(state: &Durable) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let head = Head {
+        scalars: state.scalars.clone(),
+        tasks: state.tasks.len() as u64,
+        jobs: state.jobs.len() as u64,
+        running: state.running.len() as u64,
+    };
+    put(0, &head, &mut bytes);
+    bytes
+}
+
+/// The chunks of a checkpoint of `state`, made one by one.
+pub fn chunks(state: &Durable) -> impl Iterator<Item = Vec<u8>> + '_ {
+    let tasks = state.tasks.values().map(|task| Record::Task(task));
+    let jobs = state.jobs.iter().map(Record::Job);
+    let running = state.running.iter().map(|(id, running)| Record::Running(*id, running));
+    let mut records = tasks.chain(jobs).chain(running);
+    std::iter::from_fn(move || {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES + 1024);
+        while chunk.len() < CHUNK_BYTES {
+            match records.next() {
+                Some(record) => record.put(&mut chunk),
+                None => break,
+            }
+        }
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+enum Record<'a> {
+    Task(&'a Task),
+    Job(&'a Job),
+    Running(JobId, &'a Running),
+}
+
+impl Record<'_> {
+    fn put(&self, out: &mut Vec<u8>) {
+        match self {
+            Record::Task(task) => put(TASK, task, out),
+            Record::Job(job) => put(JOB, job, out),
+            Record::Running(id, running) => put(RUNNING, &(id, running), out),
+        }
+    }
+}
+
+fn put<T: Serialize>(kind: u8, value: &T, out: &mut Vec<u8>) {
+    out.push(kind);
+    codec::put(value, out).expect("a record is within the bounds of its parts, and memory takes it");
+}
+
+/// Builds the state from a checkpoint; whole or not at all.
+pub struct Loader {
+    head: Head,
+    tasks: Vec<(crate::core::id::TaskId, Arc<Task>)>,
+    jobs: Vec<Job>,
+    running: Vec<(JobId, Running)>,
+}
+
+impl Loader {
+    pub fn new(head: &[u8]) -> Result<Loader, CodecError> {
+        let head: Head = codec::take(&mut head.get(1..).unwrap_or_default())?;
+        let jobs = Vec::with_capacity(head.jobs.min(1 << 20) as usize);
+        Ok(Loader { head, tasks: Vec::new(), jobs, running: Vec::new() })
+    }
+
+    pub fn chunk(&mut self, mut bytes: &[u8]) -> Result<(), CodecError> {
+        while let Some((kind, rest)) = bytes.split_first() {
+            bytes = rest;
+            match *kind {
+                TASK => {
+                    let task: Task = codec::take(&mut bytes)?;
+                    self.tasks.push((task.id, Arc::new(task)));
+                }
+                JOB => self.jobs.push(codec::take(&mut bytes)?),
+                RUNNING => self.running.push(codec::take(&mut bytes)?),
+                other => return Err(CodecError::Unknown { number: u16::from(other) }),
+            }
+        }
+        Ok(())
+    }
+
+    pub fn finish(self) -> Result<Durable, CodecError> {
+        let counts = [self.tasks.len() as u64, self.jobs.len() as u64, self.running.len() as u64];
+        if counts != [self.head.tasks, self.head.jobs, self.head.running] {
+            let text = format!("checkpoint holds {counts:?} tasks, jobs and attempts, not what its head says");
+            return Err(bincode::Error::new(bincode::ErrorKind::Custom(text)).into());
+        }
+        Ok(Durable {
+            scalars: self.head.scalars,
+            jobs: Jobs::from_sorted(self.jobs),
+            tasks: OrdMap::from_iter(self.tasks),
+            running: OrdMap::from_iter(self.running),
+        })
+    }
+}

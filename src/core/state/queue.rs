@@ -1,0 +1,120 @@
+//! What waits and what runs of one task, in the order in which it starts.
+
+use std::collections::BTreeSet;
+
+use super::job::Job;
+use super::task::Task;
+use crate::core::id::JobId;
+use crate::core::lifecycle::JobState;
+use crate::core::limits;
+use crate::core::policy::Overlap;
+
+/// Sorts first what starts first: priority 9, then fewer attempts, then age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank {
+    below_top: u8,
+    attempts: u16,
+    pub job: JobId,
+}
+
+impl Rank {
+    fn of(job: &Job) -> Rank {
+        Rank {
+            below_top: limits::PRIORITY_MAX - job.priority.min(limits::PRIORITY_MAX),
+            attempts: job.attempts.min(u16::MAX as u32) as u16,
+            job: job.id,
+        }
+    }
+}
+
+/// The live jobs of one task.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// Available jobs that somebody added.
+    added: BTreeSet<Rank>,
+    /// Available jobs of occurrences: unless overlap is allowed, one of them at a time.
+    occurring: BTreeSet<Rank>,
+    /// Live jobs of occurrences.
+    pub occurrences: BTreeSet<JobId>,
+    pub running: BTreeSet<JobId>,
+    running_occurrences: u32,
+    pub live: u32,
+}
+
+impl Queue {
+    pub(super) fn insert(&mut self, job: &Job) {
+        let occurs = job.cold.rare().occurrence.is_some();
+        self.live += 1;
+        if occurs {
+            self.occurrences.insert(job.id);
+        }
+        match job.state {
+            JobState::Available => {
+                let line = if occurs { &mut self.occurring } else { &mut self.added };
+                line.insert(Rank::of(job));
+            }
+            JobState::Running => {
+                self.running.insert(job.id);
+                self.running_occurrences += u32::from(occurs);
+            }
+            JobState::Scheduled
+            | JobState::Retryable
+            | JobState::Interrupted
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, job: &Job) {
+        let occurs = job.cold.rare().occurrence.is_some();
+        self.live -= 1;
+        if occurs {
+            self.occurrences.remove(&job.id);
+        }
+        match job.state {
+            JobState::Available => {
+                let line = if occurs { &mut self.occurring } else { &mut self.added };
+                line.remove(&Rank::of(job));
+            }
+            JobState::Running => {
+                self.running.remove(&job.id);
+                self.running_occurrences -= u32::from(occurs);
+            }
+            JobState::Scheduled
+            | JobState::Retryable
+            | JobState::Interrupted
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => {}
+        }
+    }
+
+    /// Jobs that do not run yet or not any more: what `queue_size` bounds.
+    pub fn waiting(&self) -> u32 {
+        self.live - self.running.len() as u32
+    }
+
+    /// Jobs that wait for nothing but a free place.
+    pub fn available(&self) -> usize {
+        self.added.len() + self.occurring.len()
+    }
+
+    /// The job that starts next, if one may start now.
+    pub fn startable(&self, task: &Task) -> Option<JobId> {
+        if !task.is_active() || self.running.len() as u32 >= task.policy.concurrency {
+            return None;
+        }
+        let blocked = task.policy.overlap != Overlap::Allow && self.running_occurrences > 0;
+        let occurring = if blocked { None } else { self.occurring.first() };
+        [self.added.first(), occurring].into_iter().flatten().min().map(|rank| rank.job)
+    }
+
+    /// How many available jobs start before this one, or `None` if it is not available.
+    pub fn ahead_of(&self, job: &Job) -> Option<usize> {
+        (job.state == JobState::Available).then(|| {
+            let rank = Rank::of(job);
+            self.added.range(..rank).count() + self.occurring.range(..rank).count()
+        })
+    }
+}

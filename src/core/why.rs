@@ -1,0 +1,103 @@
+//! `daybook why JOB`: in a sentence, why a job is not running now, or why it ran.
+
+use super::lifecycle::JobState;
+use super::state::State;
+use super::state::job::Job;
+use super::state::task::Task;
+use super::time::Timestamp;
+use super::view::JobView;
+
+/// Why a live job is where it is. `execution`: whether this daemon starts jobs at all.
+pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String {
+    let Some(task) = state.task(job.task) else { return format!("job {} belongs to no task", job.id) };
+    let rare = job.cold.rare();
+    let error = rare.error.as_deref().unwrap_or("an unknown reason");
+    match job.state {
+        JobState::Scheduled => {
+            format!("it waits for {}, in {}", job.due, length(job.due, now))
+        }
+        JobState::Available => available(state, task, job, execution),
+        JobState::Running => match state.running(job.id) {
+            Some(running) => match &running.stopping {
+                Some(reason) => format!("attempt {} is being ended: {reason}", running.attempt),
+                None => format!(
+                    "attempt {} runs since {}: {}",
+                    running.attempt,
+                    running.started,
+                    origin(rare.occurrence.map(|occurrence| occurrence.at))
+                ),
+            },
+            None => "it runs".to_owned(),
+        },
+        JobState::Retryable => format!(
+            "attempt {} failed ({error}); the next one is due at {}, in {}",
+            job.attempts,
+            job.due,
+            length(job.due, now)
+        ),
+        JobState::Interrupted if rare.held => {
+            format!("{error}; a person has to decide: `daybook retry {0}` or `daybook cancel {0}`", job.id)
+        }
+        JobState::Interrupted => format!("attempt {} was interrupted ({error}); the next sweep decides", job.attempts),
+        JobState::Completed | JobState::Discarded | JobState::Cancelled => format!("it is {}", job.state),
+    }
+}
+
+fn available(state: &State, task: &Task, job: &Job, execution: bool) -> String {
+    if task.removed {
+        return format!("task `{}` is no longer in the config; the job waits for its return", task.name);
+    }
+    if let Some(since) = task.paused_at {
+        return format!("task `{0}` is paused since {since}; `daybook resume {0}` lets it go on", task.name);
+    }
+    if !execution {
+        return "this daemon takes jobs and starts none: `execution` is false".to_owned();
+    }
+    let Some(queue) = state.index().queues.get(&job.task) else { return "it is about to start".to_owned() };
+    let (running, places) = (queue.running.len(), task.policy.concurrency);
+    let ahead = queue.ahead_of(job).unwrap_or(0);
+    if running as u32 >= places {
+        let first = queue.running.first().map_or_else(String::new, |first| format!(", job {first} for one"));
+        return format!(
+            "{running} of {places} places of task `{}` are taken{first}, and {ahead} jobs are ahead of it",
+            task.name
+        );
+    }
+    match queue.startable(task) {
+        Some(next) if next == job.id => "it is about to start".to_owned(),
+        Some(next) => format!("job {next} is about to start, and {ahead} jobs are ahead of it"),
+        None => format!(
+            "an earlier occurrence of task `{}` still runs, and its jobs of occurrences run one at a time",
+            task.name
+        ),
+    }
+}
+
+/// Why a finished job ran, and how it ended.
+pub fn finished(job: &JobView) -> String {
+    let origin = match job.started_at {
+        Some(started) => format!("it ran at {started}: {}", origin(job.scheduled_at)),
+        None => format!("it never ran: {}", origin(job.scheduled_at)),
+    };
+    let error = job.error.as_deref().unwrap_or("no reason noted");
+    match job.state {
+        JobState::Completed => format!("{origin}; it completed with attempt {}", job.attempts),
+        JobState::Discarded => format!("{origin}; it was discarded after {} attempts: {error}", job.attempts),
+        JobState::Cancelled => format!("{origin}; it was cancelled: {error}"),
+        JobState::Scheduled | JobState::Available | JobState::Running | JobState::Retryable | JobState::Interrupted => {
+            origin
+        }
+    }
+}
+
+fn origin(scheduled_at: Option<Timestamp>) -> String {
+    match scheduled_at {
+        Some(at) => format!("its schedule says {at}"),
+        None => "somebody added it".to_owned(),
+    }
+}
+
+fn length(at: Timestamp, now: Timestamp) -> humantime::FormattedDuration {
+    let seconds = at.since(now).as_millis().div_ceil(1000) as u64;
+    humantime::format_duration(std::time::Duration::from_secs(seconds))
+}

@@ -1,0 +1,172 @@
+//! What is over: the history of jobs and the ledger of occurrences, as projections behind the journal.
+//!
+//! Keys of finished jobs have a store of their own, kept for a day at least: the promise that the
+//! same key is the same job holds even where the history is kept for less.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::machine::{Lookup, Unreadable};
+use crate::core::codec;
+use crate::core::id::{JobId, Seq};
+use crate::core::projection::{self, Row};
+use crate::core::state::index::key_hash;
+use crate::core::time::Timestamp;
+use crate::core::view::{JobView, OccurrenceView};
+use crate::history::{self, Dropped, Options, Store};
+
+/// How long the key of a finished job is known at least.
+const KEYS_KEPT_MIN: Duration = Duration::from_secs(86_400);
+/// Bytes of keys kept: at a hundred bytes each, ten million.
+const KEYS_BYTES_MAX: u64 = 1 << 30;
+
+/// The projections.
+pub struct Archive {
+    jobs: Store,
+    occurrences: Store,
+    keys: Store,
+}
+
+/// The names of the projections, as findings and errors show them.
+pub const PROJECTIONS: [&str; 3] = ["history", "occurrences", "keys"];
+
+fn job_term(job: JobId) -> u64 {
+    job.0
+}
+
+fn task_term(task: &str) -> u64 {
+    key_hash(task)
+}
+
+impl Archive {
+    /// Opens the projections below `dir`. `age` and `bytes` bound the history, and the ledger likewise.
+    pub fn open(dir: &Path, age: Duration, bytes: u64) -> Result<Archive, history::Error> {
+        let [jobs, occurrences, keys] = PROJECTIONS.map(|name| dir.join(name));
+        Ok(Archive {
+            jobs: Store::open(&jobs, Options::keep(age, bytes))?,
+            occurrences: Store::open(&occurrences, Options::keep(age, bytes))?,
+            keys: Store::open(&keys, Options::keep(KEYS_KEPT_MIN, KEYS_BYTES_MAX))?,
+        })
+    }
+
+    fn stores(&self) -> [&Store; 3] {
+        [&self.jobs, &self.occurrences, &self.keys]
+    }
+
+    /// Takes the rows of a commit that is on disk.
+    pub fn append(&self, seq: Seq, rows: Vec<Row>) {
+        let (mut jobs, mut occurrences, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for row in rows {
+            let bytes = row.encode();
+            match row {
+                Row::Job(job) => {
+                    let at = job.finished_at.unwrap_or(job.created_at);
+                    let mut terms = vec![job_term(job.id)];
+                    if let Some(key) = &job.key {
+                        let mut entry = Vec::new();
+                        codec::put(&(key, job.id, &job.task), &mut entry).expect("a key is small");
+                        keys.push(history::Row { at, terms: vec![key_hash(key)], bytes: entry });
+                        terms.push(key_hash(key));
+                    }
+                    jobs.push(history::Row { at, terms, bytes });
+                }
+                Row::Occurrence(occurrence) => {
+                    let terms = vec![task_term(&occurrence.task)];
+                    occurrences.push(history::Row { at: occurrence.at, terms, bytes });
+                }
+            }
+        }
+        self.jobs.append(seq, jobs);
+        self.occurrences.append(seq, occurrences);
+        self.keys.append(seq, keys);
+    }
+
+    /// The commit up to which all projections are on disk.
+    pub fn applied(&self) -> Seq {
+        self.stores().map(Store::applied).into_iter().min().unwrap_or_default()
+    }
+
+    /// How far each projection is on disk.
+    pub fn progress(&self) -> Vec<(&'static str, Seq)> {
+        PROJECTIONS.into_iter().zip(self.stores().map(Store::applied)).collect()
+    }
+
+    /// Returns when everything up to `seq` is on disk.
+    pub fn sync(&self, seq: Seq) -> Result<(), history::Error> {
+        self.stores().into_iter().try_for_each(|store| store.sync(seq))
+    }
+
+    /// Drops what is older, or more, than is to be kept.
+    pub fn retain(&self, now: Timestamp) -> Result<[Dropped; 3], history::Error> {
+        Ok([self.jobs.retain(now)?, self.occurrences.retain(now)?, self.keys.retain(now)?])
+    }
+
+    /// The end of a job, the last one if it ran again.
+    pub fn job(&self, id: JobId) -> Result<Option<JobView>, history::Error> {
+        for found in self.jobs.find(job_term(id)) {
+            let found = found?;
+            match projection::decode_job(&found.bytes) {
+                Ok(job) if job.id == id => return Ok(Some(job)),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Finished jobs, newest end first.
+    pub fn jobs(&self, since: Option<Timestamp>) -> impl Iterator<Item = Result<JobView, history::Error>> {
+        self.jobs.scan(since).filter_map(|found| match found {
+            Ok(found) => projection::decode_job(&found.bytes).ok().map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// Decided occurrences of a task, newest first.
+    pub fn occurrences(&self, task: &str) -> impl Iterator<Item = Result<OccurrenceView, history::Error>> {
+        let task = task.to_owned();
+        self.occurrences.find(task_term(&task)).filter_map(move |found| match found {
+            Ok(found) => projection::decode_occurrence(&found.bytes).ok().filter(|row| *row.task == *task).map(Ok),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    fn job_with_key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, history::Error> {
+        let term = key_hash(key);
+        if self.jobs.may_contain(term) {
+            for found in self.jobs.find(term) {
+                match projection::decode_job(&found?.bytes) {
+                    Ok(job) if job.key.as_deref() == Some(key) => return Ok(Some((job.id, job.task))),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+        }
+        if !self.keys.may_contain(term) {
+            return Ok(None);
+        }
+        for found in self.keys.find(term) {
+            let found = found?;
+            let entry: Result<(Box<str>, JobId, Box<str>), _> = codec::take(&mut found.bytes.as_slice());
+            if let Ok((stored, job, task)) = entry
+                && *stored == *key
+            {
+                return Ok(Some((job, task)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Lookup for Archive {
+    fn key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, Unreadable> {
+        self.job_with_key(key).map_err(unreadable)
+    }
+
+    fn finished(&self, job: JobId) -> Result<Option<JobView>, Unreadable> {
+        self.job(job).map_err(unreadable)
+    }
+}
+
+fn unreadable(error: history::Error) -> Unreadable {
+    tracing::error!(%error, "could not read the history");
+    Unreadable
+}

@@ -1,0 +1,317 @@
+//! The engine without threads: takes commands, gathers their events into one commit, and says what is
+//! to be released once that is on disk. The same inputs in the same order give the same bytes.
+//!
+//! The daemon drives it from `run`, the simulator from its own loop.
+
+use std::collections::BTreeMap;
+
+use super::calendar::Calendar;
+use super::release::{Release, Reply};
+use crate::clock::Now;
+use crate::core::command::{AddJob, Answer, Command, TaskDefinition};
+use crate::core::event::{Event, Finished};
+use crate::core::id::{JobId, Seq};
+use crate::core::policy::TaskPolicy;
+use crate::core::projection::{self, Row};
+use crate::core::rejection::Rejection;
+use crate::core::repair::{self, Report};
+use crate::core::state::State;
+use crate::core::time::Timestamp;
+use crate::core::view::JobView;
+use crate::core::{codec, decide, effect, limits};
+
+/// Due schedules decided in one go, before commands get their turn again.
+const SCHEDULES_PER_TICK: usize = 1024;
+/// A difference between the clocks that is noticed, in milliseconds.
+const CLOCK_TOLERANCE_MS: i64 = 1000;
+
+/// What the machine must look up outside its state.
+pub trait Lookup {
+    /// The finished job that has this idempotency key, and its task.
+    fn key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, Unreadable>;
+    /// A finished job.
+    fn finished(&self, job: JobId) -> Result<Option<JobView>, Unreadable>;
+}
+
+/// The history could not be read; the reason is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unreadable;
+
+impl From<Unreadable> for Rejection {
+    fn from(Unreadable: Unreadable) -> Rejection {
+        Rejection::HistoryUnreadable
+    }
+}
+
+/// A commit that is complete and not yet on disk.
+pub struct Sealed {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub events: u32,
+    pub payload: Vec<u8>,
+    pub release: Release,
+}
+
+/// A commit that is being gathered.
+struct Gathering {
+    at: Timestamp,
+    payload: Vec<u8>,
+    events: u32,
+    release: Release,
+}
+
+/// The engine's state and the commit being gathered.
+pub struct Machine {
+    state: State,
+    calendar: Calendar,
+    /// Whether this daemon starts jobs.
+    execution: bool,
+    /// No more attempts are started: the daemon stops.
+    draining: bool,
+    gathering: Option<Gathering>,
+    /// Keys of jobs that are finished but not yet in the history.
+    leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
+    last_look: Option<Now>,
+    /// The commit that was the last when the last sweep ended.
+    swept_at: Seq,
+    /// Whether somebody wants the events of each commit.
+    pub keep_events: bool,
+    scratch: Vec<Event>,
+}
+
+impl Machine {
+    pub fn new(state: State, execution: bool) -> Machine {
+        let swept_at = state.scalars().seq;
+        Machine {
+            state,
+            calendar: Calendar::default(),
+            execution,
+            draining: false,
+            gathering: None,
+            leaving: BTreeMap::new(),
+            last_look: None,
+            swept_at,
+            keep_events: true,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The state with all that is decided, on disk or not.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    pub fn calendar(&mut self) -> &mut Calendar {
+        &mut self.calendar
+    }
+
+    pub fn is_gathering(&self) -> bool {
+        self.gathering.is_some()
+    }
+
+    /// Bytes of the commit being gathered.
+    pub fn gathered_bytes(&self) -> usize {
+        self.gathering.as_ref().map_or(0, |gathering| gathering.payload.len())
+    }
+
+    pub fn set_execution(&mut self, execution: bool) {
+        self.execution = execution;
+    }
+
+    pub fn execution(&self) -> bool {
+        self.execution
+    }
+
+    /// From now on no attempt is started.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Begins a commit, if none is being gathered: looks at the clocks, and decides what time alone has brought.
+    pub fn begin(&mut self, now: Now) {
+        if self.gathering.is_some() {
+            return;
+        }
+        let release = Release { keep_events: self.keep_events, ..Release::default() };
+        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
+        self.look_at_clocks(now);
+        if self.state.next_due().is_some_and(|due| due <= now.wall) {
+            self.tick(now.wall);
+        }
+    }
+
+    /// The instant of the commit being gathered.
+    fn at(&self) -> Timestamp {
+        self.gathering.as_ref().map_or(self.state.scalars().at, |gathering| gathering.at)
+    }
+
+    /// Decides and applies a command. Needs a commit to be begun.
+    pub fn run(&mut self, command: &Command) -> Result<Answer, Rejection> {
+        let at = self.at();
+        let mut events = std::mem::take(&mut self.scratch);
+        let answer = decide::decide(&self.state, command, at, &mut events);
+        debug_assert!(answer.is_ok() || events.is_empty(), "a rejection changes nothing");
+        for event in events.drain(..) {
+            self.happen(event, at);
+        }
+        self.scratch = events;
+        answer
+    }
+
+    /// Adds a job, once its key has been looked up.
+    pub fn add(&mut self, mut add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        if let Some(key) = &add.key {
+            let leaving = self.leaving.get(key).map(|(_, job, task)| (*job, task.clone()));
+            add.known = match leaving {
+                Some(leaving) => Some(leaving),
+                None if self.state.job_with_key(key).is_some() => None,
+                None => lookup.key(key)?,
+            };
+        }
+        match self.run(&Command::AddJob(add))? {
+            Answer::Added { job, created } => Ok((job, created)),
+            other => unreachable!("adding is answered by a job, not by {other:?}"),
+        }
+    }
+
+    /// Makes a job run again, live or finished.
+    pub fn retry(&mut self, job: JobId, lookup: &dyn Lookup) -> Result<Answer, Rejection> {
+        let finished = match self.state.job(job) {
+            Some(_) => None,
+            None => lookup.finished(job)?.and_then(|view| {
+                let task = self.state.task_named(&view.task)?.id;
+                Some(Box::new(Finished { task, view }))
+            }),
+        };
+        self.run(&Command::RetryJob { job, finished })
+    }
+
+    /// Takes over the tasks of a config.
+    pub fn define(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>) -> Vec<Box<str>> {
+        let at = self.at();
+        let tasks: Vec<TaskDefinition> =
+            tasks.into_iter().map(|(name, policy)| self.calendar.define(name, policy, at)).collect();
+        match self.run(&Command::DefineTasks { tasks }) {
+            Ok(Answer::Defined { changed }) => changed,
+            other => unreachable!("defining tasks is never refused: {other:?}"),
+        }
+    }
+
+    /// The start of the daemon, as one commit: what was running is interrupted, the config's tasks are
+    /// taken over, `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
+    pub fn start(&mut self, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+        let answer = self.run(&start);
+        self.define(tasks);
+        if answer == Ok(Answer::Started { new_boot: true }) {
+            for due in self.calendar.reboots(&self.state, self.at()) {
+                let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
+            }
+        }
+        self.sweep(false, true, Vec::new())
+    }
+
+    /// One repair pass. `thorough`: looks at every schedule and not only at those that seem due.
+    pub fn sweep(&mut self, dry_run: bool, thorough: bool, projections: Vec<(&'static str, Seq)>) -> Report {
+        let at = self.at();
+        let schedules = match thorough {
+            true => self.calendar.audit(&self.state, at),
+            false => self.calendar.due(&self.state, at, limits::OCCURRENCES_PER_COMMAND_MAX),
+        };
+        let outside = repair::Outside { schedules, projections, projected_by_now: self.swept_at };
+        let mut report = Report { dry_run, ..Report::default() };
+        for proposal in repair::find(&self.state, at, &outside) {
+            if let (false, Some(fix)) = (dry_run, &proposal.fix) {
+                report.fixed += u32::from(self.run(fix).is_ok());
+            }
+            report.findings.push(proposal.finding);
+        }
+        if !dry_run {
+            let findings = report.findings.len() as u32;
+            let _: Result<Answer, Rejection> = self.run(&Command::FinishSweep { findings, fixed: report.fixed });
+            self.swept_at = self.state.scalars().seq;
+        }
+        report
+    }
+
+    /// Attaches what is to be told once the commit being gathered is on disk.
+    pub fn reply(&mut self, reply: Reply) {
+        if let Some(gathering) = &mut self.gathering {
+            gathering.release.replies.push(reply);
+        }
+    }
+
+    /// Ends the gathering: starts what may start, and returns the commit. Without events the number is
+    /// that of the last commit, and there is nothing to append.
+    pub fn seal(&mut self) -> Option<Sealed> {
+        if self.execution && !self.draining && self.gathering.is_some() {
+            let at = self.at();
+            while let Some(event) = decide::next_start(&self.state) {
+                self.happen(event, at);
+            }
+        }
+        let gathering = self.gathering.take()?;
+        let mut seq = self.state.scalars().seq;
+        if gathering.events > 0 {
+            seq = seq.next();
+            self.state.committed(seq, gathering.at);
+        }
+        let Gathering { at, payload, events, mut release } = gathering;
+        release.seq = seq;
+        release.at = at;
+        Some(Sealed { seq, at, events, payload, release })
+    }
+
+    /// Notes that the history has everything up to this commit.
+    pub fn released(&mut self, seq: Seq) {
+        if !self.leaving.is_empty() {
+            self.leaving.retain(|_, (left_at, ..)| *left_at > seq);
+        }
+    }
+
+    fn happen(&mut self, event: Event, at: Timestamp) {
+        let Some(gathering) = &mut self.gathering else { return };
+        let rows = &mut gathering.release.rows;
+        let known = rows.len();
+        projection::rows(&self.state, &event, at, rows);
+        for row in &rows[known..] {
+            if let Row::Job(job) = row
+                && let Some(key) = &job.key
+            {
+                let leaves = (self.state.scalars().seq.next(), job.id, job.task.clone());
+                self.leaving.insert(key.clone(), leaves);
+            }
+        }
+        codec::put_event(&event, &mut gathering.payload);
+        gathering.events += 1;
+        self.state.apply(&event, at);
+        gathering.release.effects.extend(effect::of(&self.state, &event));
+        if gathering.release.keep_events {
+            gathering.release.events.push(event);
+        }
+    }
+
+    /// What time alone has brought: due jobs and due occurrences. What is left over makes the next tick due at once.
+    fn tick(&mut self, now: Timestamp) {
+        let _: Result<Answer, Rejection> = self.run(&Command::Tick);
+        for due in self.calendar.due(&self.state, now, SCHEDULES_PER_TICK) {
+            let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
+            if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {
+                break;
+            }
+        }
+    }
+
+    fn look_at_clocks(&mut self, now: Now) {
+        let Some(last) = self.last_look.replace(now) else { return };
+        let elapsed = now.elapsed.saturating_sub(last.elapsed);
+        let asleep = elapsed.saturating_sub(now.awake.saturating_sub(last.awake));
+        let step = now.wall.0 - last.wall.0 - elapsed.as_millis() as i64;
+        if step.abs() > CLOCK_TOLERANCE_MS {
+            let moved = self.calendar.step(&self.state, step, now.wall);
+            let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds: step, moved });
+        }
+        if asleep.as_millis() as i64 > CLOCK_TOLERANCE_MS {
+            let _: Result<Answer, Rejection> = self.run(&Command::NoteSuspend { duration: asleep });
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! From disk to state: the newest checkpoint, then every later commit; what the projections lack is handed to them again.
+
+use super::archive::Archive;
+use crate::core::codec::{self, CodecError};
+use crate::core::id::Seq;
+use crate::core::projection::{self, Row};
+use crate::core::state::State;
+use crate::core::state::picture::Loader;
+use crate::journal::{self, Commit, Reader, Upkeep};
+
+/// Why the state could not be brought back.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error("commit {seq} cannot be read: {source}")]
+    Commit { seq: Seq, source: CodecError },
+    #[error("the checkpoint as of commit {seq} cannot be read: {source}")]
+    Checkpoint { seq: Seq, source: CodecError },
+}
+
+/// What was brought back.
+pub struct Recovered {
+    pub state: State,
+    /// Bytes of the commits after the checkpoint.
+    pub replayed: u64,
+}
+
+/// Brings the state back and the projections up to it.
+pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> Result<Recovered, Error> {
+    let mut state = match upkeep.latest_checkpoint()? {
+        Some(checkpoint) => load(checkpoint)?,
+        None => State::default(),
+    };
+    let applied = archive.applied();
+    let mut replayed = 0;
+    for commit in reader.read(state.scalars().seq.next()) {
+        let commit = commit?;
+        replayed += commit.payload.len() as u64;
+        let mut rows = Vec::new();
+        let wanted = commit.seq > applied;
+        replay(&mut state, &commit, wanted.then_some(&mut rows))?;
+        if wanted {
+            archive.append(commit.seq, rows);
+        }
+    }
+    Ok(Recovered { state, replayed })
+}
+
+/// Reads the state from a checkpoint.
+pub fn load(checkpoint: journal::Checkpoint) -> Result<State, Error> {
+    let seq = checkpoint.seq;
+    let unreadable = |source| Error::Checkpoint { seq, source };
+    let mut loader = Loader::new(&checkpoint.meta).map_err(unreadable)?;
+    for chunk in checkpoint.chunks {
+        loader.chunk(&chunk?).map_err(unreadable)?;
+    }
+    Ok(State::from_durable(loader.finish().map_err(unreadable)?))
+}
+
+/// Applies one commit, and says which rows it has for the history.
+pub fn replay(state: &mut State, commit: &Commit, mut rows: Option<&mut Vec<Row>>) -> Result<(), Error> {
+    let events = codec::events(&commit.payload).map_err(|source| Error::Commit { seq: commit.seq, source })?;
+    for event in &events {
+        if let Some(rows) = &mut rows {
+            projection::rows(state, event, commit.at, rows);
+        }
+        state.apply(event, commit.at);
+    }
+    state.committed(commit.seq, commit.at);
+    Ok(())
+}

@@ -1,0 +1,186 @@
+//! The engine's loop: gathers acts into a commit, has it written, releases what waited for it.
+//!
+//! A lone act is committed here, without a hop to another thread. Under load the commit goes to the
+//! journal's thread, and the next one is gathered while it is flushed: its size follows the load. A
+//! flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::archive::Archive;
+use super::checkpoint::Checkpointer;
+use super::handle::{Act, Inbox};
+use super::machine::{Machine, Sealed};
+use super::release::Release;
+use crate::clock::Clock;
+use crate::core::effect::{Effect, StartAttempt};
+use crate::core::id::{JobId, Seq};
+use crate::core::limits;
+use crate::journal::{self, Epoch, Journal};
+
+/// Acts taken into one commit.
+const ACTS_PER_COMMIT: usize = 4096;
+/// A commit this small, of a lone act, is written without a hop.
+const INLINE_BYTES_MAX: usize = 8 * 1024;
+/// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Turns given to other tasks before acts are taken: their senders are often a moment away.
+const TURNS_BEFORE_TAKING: usize = 3;
+
+/// Runs attempts. Reports come back through the engine's handle.
+pub trait Executor: Send + Sync {
+    fn start(&self, attempt: StartAttempt);
+    fn stop(&self, job: JobId, attempt: u32);
+}
+
+/// The journal, shared between the engine and its writing thread; never both at once.
+pub type SharedJournal = Arc<Mutex<Box<dyn Journal>>>;
+
+pub(super) fn lock(journal: &SharedJournal) -> MutexGuard<'_, Box<dyn Journal>> {
+    journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// All that the loop works with.
+pub struct Engine {
+    pub machine: Machine,
+    pub journal: SharedJournal,
+    pub epoch: Epoch,
+    pub clock: Arc<dyn Clock>,
+    pub executor: Arc<dyn Executor>,
+    pub archive: Arc<Archive>,
+    pub checkpointer: Checkpointer,
+}
+
+/// A commit on its way to the disk, and back.
+struct InFlight {
+    written: Result<u64, journal::Error>,
+    bytes: usize,
+    release: Release,
+}
+
+/// Runs until every handle is gone or the last act of a stopping daemon says so.
+pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal::Error> {
+    let (to_writer, mut written) = writer(engine.journal.clone(), engine.epoch);
+    let mut acts: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
+    let mut in_flight = false;
+    loop {
+        let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX;
+        let wait = engine.wait();
+        tokio::select! {
+            biased;
+            Some(flight) = written.recv(), if in_flight => {
+                in_flight = false;
+                engine.landed(flight, &inbox)?;
+            }
+            taken = take(&mut inbox.acts, &mut acts), if room => {
+                if taken == 0 {
+                    break;
+                }
+            }
+            () = tokio::time::sleep(wait), if !in_flight => {}
+        }
+        let lone = acts.len() == 1 && !engine.machine.is_gathering();
+        engine.gather(&mut acts, &inbox, in_flight);
+        if in_flight {
+            continue;
+        }
+        engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
+        let Some(sealed) = engine.machine.seal() else { continue };
+        if sealed.events == 0 {
+            engine.release(sealed.release, &inbox);
+        } else if lone && sealed.payload.len() <= INLINE_BYTES_MAX {
+            let Sealed { seq, at, events, payload, release } = sealed;
+            let written = lock(&engine.journal).append(engine.epoch, seq, at, events, &payload);
+            engine.landed(InFlight { written, bytes: payload.len(), release }, &inbox)?;
+        } else {
+            in_flight = to_writer.send(sealed).is_ok();
+        }
+    }
+    Ok(engine)
+}
+
+/// Waits for acts, and takes those that are there.
+async fn take(inbox: &mut mpsc::Receiver<Act>, acts: &mut Vec<Act>) -> usize {
+    if inbox.recv_many(acts, ACTS_PER_COMMIT).await == 0 {
+        return 0;
+    }
+    for _ in 0..TURNS_BEFORE_TAKING {
+        tokio::task::yield_now().await;
+    }
+    while acts.len() < ACTS_PER_COMMIT
+        && let Ok(act) = inbox.try_recv()
+    {
+        acts.push(act);
+    }
+    acts.len()
+}
+
+type Writer = (std::sync::mpsc::Sender<Sealed>, mpsc::UnboundedReceiver<InFlight>);
+
+/// Starts the thread that writes commits which are worth a hop.
+fn writer(journal: SharedJournal, epoch: Epoch) -> Writer {
+    let (to_writer, sealed) = std::sync::mpsc::channel::<Sealed>();
+    let (back, written) = mpsc::unbounded_channel();
+    let work = move || {
+        for Sealed { seq, at, events, payload, release } in sealed {
+            let written = lock(&journal).append(epoch, seq, at, events, &payload);
+            if back.send(InFlight { written, bytes: payload.len(), release }).is_err() {
+                break;
+            }
+        }
+    };
+    std::thread::Builder::new().name("journal".into()).spawn(work).expect("the machine has room for one more thread");
+    (to_writer, written)
+}
+
+impl Engine {
+    /// How long nothing needs to be done unless somebody asks.
+    fn wait(&self) -> Duration {
+        match self.machine.state().next_due() {
+            Some(due) => due.since(self.clock.now().wall).min(LOOK_EVERY),
+            None => LOOK_EVERY,
+        }
+    }
+
+    /// Runs the acts into the commit being gathered, or, when none came, what time has brought.
+    fn gather(&mut self, acts: &mut Vec<Act>, inbox: &Inbox, in_flight: bool) {
+        if in_flight && acts.is_empty() {
+            return;
+        }
+        self.machine.keep_events = inbox.feed.receiver_count() > 0;
+        self.machine.begin(self.clock.now());
+        for act in acts.drain(..) {
+            let reply = act(&mut self.machine, &*self.archive);
+            self.machine.reply(reply);
+        }
+    }
+
+    fn landed(&mut self, flight: InFlight, inbox: &Inbox) -> Result<(), journal::Error> {
+        let checksum = flight.written?;
+        self.checkpointer.wrote(flight.bytes, checksum);
+        self.release(flight.release, inbox);
+        Ok(())
+    }
+
+    /// Lets out what waited for a commit: first the history, so that whoever is told of an end can look it up.
+    fn release(&mut self, mut release: Release, inbox: &Inbox) {
+        let seq: Seq = release.seq;
+        self.archive.append(seq, std::mem::take(&mut release.rows));
+        self.machine.released(seq);
+        for effect in release.effects.drain(..) {
+            match effect {
+                Effect::StartAttempt(attempt) => self.executor.start(attempt),
+                Effect::StopAttempt { job, attempt } => self.executor.stop(job, attempt),
+            }
+        }
+        for reply in release.replies.drain(..) {
+            reply();
+        }
+        if let Some(committed) = release.committed() {
+            // Nobody following is no error.
+            let _: Result<usize, _> = inbox.feed.send(committed);
+        }
+    }
+}

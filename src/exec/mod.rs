@@ -1,0 +1,30 @@
+//! Runs the attempts of jobs as processes, and reports back.
+//!
+//! [`Processes`] is told to start and to stop attempts, and answers each with [`Report`]s; [`Outputs`] keeps
+//! what they print. [`Identity`] finds again, and ends, what a daemon that died has left running.
+//! Nothing in here changes a job's state: a report is a message, and what it means is decided elsewhere.
+//!
+//! What a stop, a timeout and a leftover have in common: the *process group* of the attempt gets SIGTERM, then,
+//! after the grace, SIGKILL. A process that leaves its group (`setsid`) is out of reach here.
+
+mod capture;
+mod environment;
+mod error;
+mod group;
+mod identity;
+mod output;
+mod process;
+mod processes;
+mod prune;
+mod report;
+mod result;
+mod spawn;
+mod spec;
+
+pub use error::Error;
+pub use identity::{Identity, Leftover};
+pub use output::{Follow, Outputs};
+pub use processes::Processes;
+pub use prune::Pruned;
+pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
+pub use spec::{Program, Spec, Start};

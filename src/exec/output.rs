@@ -1,0 +1,203 @@
+//! Where the outputs of attempts are kept, and how they are read, also while they grow.
+//!
+//! One file per attempt, `<job / 1000>/<job>.<attempt>.log` in the folder of outputs, made when the first byte comes:
+//! no folder has more than the attempts of a thousand jobs. The results of jobs pass through the same folders.
+//! What fills the files is in `capture.rs`; what empties the folders is in `prune.rs`.
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::core::id::JobId;
+
+use super::error::Error;
+
+/// Jobs whose files share a folder.
+pub(super) const JOBS_PER_FOLDER: u64 = 1000;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// The outputs of all attempts. Clones are the same thing.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    folder: Arc<Path>,
+    live: Arc<Mutex<Live>>,
+}
+
+/// The attempts that are being written to. Each tells its readers how many bytes are in the file.
+pub(super) type Live = HashMap<(JobId, u32), watch::Sender<u64>>;
+
+impl Outputs {
+    /// Outputs in `folder`, which is made if it is not there. It blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(folder: PathBuf) -> Result<Outputs, Error> {
+        make_folder(&folder).map_err(Error::file("make the folder of outputs", &folder))?;
+        Ok(Outputs { folder: folder.into(), live: Arc::default() })
+    }
+
+    /// The file of an attempt. There is none if the attempt printed nothing, or once it has been pruned.
+    pub fn path(&self, job: JobId, attempt: u32) -> PathBuf {
+        self.folder_of(job).join(format!("{job}.{attempt}.log"))
+    }
+
+    /// Up to 64 KiB of the output from `offset`; empty at its end, or if there is none.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub async fn read(&self, job: JobId, attempt: u32, offset: u64) -> Result<Vec<u8>, Error> {
+        let path = self.path(job, attempt);
+        let read =
+            tokio::task::spawn_blocking(move || read_at(&path, offset).map_err(Error::file("read the output", &path)));
+        read.await.unwrap_or_else(|_| Ok(Vec::new())) // only when the runtime is shutting down
+    }
+
+    /// The output from `offset`, as it comes; it ends when the attempt is over.
+    pub fn follow(&self, job: JobId, attempt: u32, offset: u64) -> Follow {
+        let live = self.live().get(&(job, attempt)).map(watch::Sender::subscribe);
+        Follow { outputs: self.clone(), job, attempt, offset, live }
+    }
+
+    /// The newest attempt of `job` that runs or has printed something. It blocks.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be read.
+    pub fn latest(&self, job: JobId) -> Result<Option<u32>, Error> {
+        let running = self.live().keys().filter(|key| key.0 == job).map(|key| key.1).max();
+        let outputs = self.files(&self.folder_of(job))?.into_iter().filter(|file| file.job == job && file.is_output);
+        Ok(outputs.map(|file| file.attempt).max().max(running))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn folder_of(&self, job: JobId) -> PathBuf {
+        self.folder.join((job.0 / JOBS_PER_FOLDER).to_string())
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        // No code panics while it holds the lock; and if it did, the map would still be whole.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The attempt begins: from now on it can be followed, and pruning spares its files.
+    pub(super) fn begin(&self, job: JobId, attempt: u32) {
+        self.live().insert((job, attempt), watch::Sender::new(0));
+    }
+
+    /// Makes a folder for the files of an attempt that has begun, and answers the path for its result. It blocks.
+    pub(super) fn prepare(&self, job: JobId, attempt: u32) -> Result<PathBuf, Error> {
+        let folder = self.folder_of(job);
+        make_folder(&folder).map_err(Error::file("make the folder", &folder))?;
+        let result = folder.join(format!("{job}.{attempt}.result"));
+        // An attempt of that number may have begun before a crash that forgot it.
+        for stale in [&result, &self.path(job, attempt)] {
+            match std::fs::remove_file(stale) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove the stale file", stale)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(result)
+    }
+
+    /// The attempt is over: its followers read the rest and end.
+    pub(super) fn end(&self, job: JobId, attempt: u32) {
+        self.live().remove(&(job, attempt));
+    }
+
+    /// Tells followers that `length` bytes are there now.
+    pub(super) fn announce(&self, job: JobId, attempt: u32, length: u64) {
+        if let Some(sender) = self.live().get(&(job, attempt)) {
+            sender.send_replace(length);
+        }
+    }
+
+    /// A new, empty file for the output of an attempt. It blocks.
+    pub(super) fn create(&self, job: JobId, attempt: u32) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(self.path(job, attempt))
+    }
+}
+
+/// The output of an attempt while it grows: see [`Outputs::follow`].
+#[derive(Debug)]
+pub struct Follow {
+    outputs: Outputs,
+    job: JobId,
+    attempt: u32,
+    offset: u64,
+    /// The length of a file that may still grow.
+    live: Option<watch::Receiver<u64>>,
+}
+
+impl Follow {
+    /// The next bytes, never empty; none when the attempt is over and everything has been read.
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read; calling again tries again.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            if let Some(live) = &mut self.live {
+                live.borrow_and_update();
+            }
+            let bytes = self.outputs.read(self.job, self.attempt, self.offset).await?;
+            if !bytes.is_empty() {
+                self.offset += bytes.len() as u64;
+                return Ok(Some(bytes));
+            }
+            match &mut self.live {
+                None => return Ok(None),
+                Some(live) => {
+                    if live.changed().await.is_err() {
+                        self.live = None; // over: what was written last is still to be read
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the next bytes will come from.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+/// Makes a folder, and those it is in, readable by our group and nobody else.
+fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o750);
+    match builder.create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(_) => builder.recursive(true).create(path),
+    }
+}
+
+fn read_at(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let rest = file.metadata()?.len().saturating_sub(offset).min(CHUNK_BYTES as u64);
+    let mut bytes = vec![0; usize::try_from(rest).unwrap_or(CHUNK_BYTES)];
+    let mut length = 0;
+    while length < bytes.len() {
+        match file.read_at(&mut bytes[length..], offset + length as u64) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(length);
+    Ok(bytes)
+}

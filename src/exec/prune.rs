@@ -1,0 +1,231 @@
+//! Deleting outputs: those of one job, those too old, those too many.
+//! Files of running attempts are never touched, nor anything whose name is not that of a file of ours.
+
+use std::fs::DirEntry;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::core::id::JobId;
+
+use super::error::Error;
+use super::output::{JOBS_PER_FOLDER, Outputs};
+
+/// What one pruning has deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub files: u64,
+    pub bytes: u64,
+}
+
+/// A file of an attempt.
+pub(super) struct OutputFile {
+    pub job: JobId,
+    pub attempt: u32,
+    /// And not a result that its attempt did not live to hand over.
+    pub is_output: bool,
+    path: PathBuf,
+    entry: DirEntry,
+}
+
+impl Outputs {
+    /// Deletes the outputs of all attempts of `job` that are over. It blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or a file not be deleted.
+    pub fn remove(&self, job: JobId) -> Result<Pruned, Error> {
+        let mut pruned = Pruned::default();
+        for file in self.files(&self.folder_of(job))? {
+            if file.job == job {
+                self.delete(&file, &mut pruned)?;
+            }
+        }
+        Ok(pruned)
+    }
+
+    /// Deletes the outputs last written to before `oldest`; then, while all of them have more than
+    /// `bytes_max`, those of the jobs added first. It blocks, for as long as it takes to look at each file once or twice.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a file not be deleted; the next call goes on from there.
+    pub fn prune(&self, oldest: Option<SystemTime>, bytes_max: Option<u64>) -> Result<Pruned, Error> {
+        let mut pruned = Pruned::default();
+        let mut folders = self.folders()?;
+        folders.sort_unstable();
+        let mut bytes_left = 0;
+        for &folder in &folders {
+            let path = self.folder().join(folder.to_string());
+            for file in self.files(&path)? {
+                let Ok(metadata) = file.entry.metadata() else { continue }; // gone since
+                let is_old = oldest.is_some_and(|oldest| metadata.modified().is_ok_and(|at| at < oldest));
+                if !is_old || !self.delete(&file, &mut pruned)? {
+                    bytes_left += metadata.len();
+                }
+            }
+            self.remove_if_empty(folder, &path)?;
+        }
+        for folder in folders {
+            if bytes_max.is_none_or(|bytes_max| bytes_left <= bytes_max) {
+                break;
+            }
+            let path = self.folder().join(folder.to_string());
+            let mut files = self.files(&path)?;
+            files.sort_unstable_by_key(|file| (file.job, file.attempt));
+            for file in files {
+                let before = pruned.bytes;
+                if bytes_max.is_some_and(|bytes_max| bytes_left > bytes_max) {
+                    self.delete(&file, &mut pruned)?;
+                }
+                bytes_left = bytes_left.saturating_sub(pruned.bytes - before);
+            }
+            self.remove_if_empty(folder, &path)?;
+        }
+        Ok(pruned)
+    }
+
+    /// The numbers of all folders, in no order.
+    fn folders(&self) -> Result<Vec<u64>, Error> {
+        let read = || -> io::Result<Vec<u64>> {
+            let mut folders = Vec::new();
+            for entry in std::fs::read_dir(self.folder())? {
+                folders.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+            }
+            Ok(folders)
+        };
+        read().map_err(Error::file("list the outputs in", self.folder()))
+    }
+
+    /// The files of attempts in one folder, in no order; none if the folder is not there.
+    pub(super) fn files(&self, folder: &Path) -> Result<Vec<OutputFile>, Error> {
+        let read = || -> io::Result<Vec<OutputFile>> {
+            let mut files = Vec::new();
+            let entries = match std::fs::read_dir(folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+                entries => entries?,
+            };
+            for entry in entries {
+                files.extend(OutputFile::of(entry?));
+            }
+            Ok(files)
+        };
+        read().map_err(Error::file("list the outputs in", folder))
+    }
+
+    /// Deletes the file unless its attempt runs; the answer is whether it is gone.
+    fn delete(&self, file: &OutputFile, pruned: &mut Pruned) -> Result<bool, Error> {
+        if self.live().contains_key(&(file.job, file.attempt)) {
+            return Ok(false);
+        }
+        let bytes = file.entry.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+        match std::fs::remove_file(&file.path) {
+            Ok(()) => {
+                pruned.files += 1;
+                pruned.bytes += bytes;
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::file("delete the output", &file.path)(error)),
+        }
+        Ok(true)
+    }
+
+    fn remove_if_empty(&self, folder: u64, path: &Path) -> Result<(), Error> {
+        // An attempt begins, then makes its folder. Under the lock, none can begin without us seeing it.
+        let live = self.live();
+        if live.keys().any(|key| key.0.0 / JOBS_PER_FOLDER == folder) {
+            return Ok(());
+        }
+        match std::fs::remove_dir(path) {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+                Err(Error::file("remove the folder", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl OutputFile {
+    /// None if the name is not one of ours.
+    fn of(entry: DirEntry) -> Option<OutputFile> {
+        let name = entry.file_name();
+        let (number, kind) = name.to_str()?.rsplit_once('.')?;
+        let (job, attempt) = number.split_once('.')?;
+        let is_output = match kind {
+            "log" => true,
+            "result" => false,
+            _ => return None,
+        };
+        let (job, attempt) = (job.parse().ok()?, attempt.parse().ok()?);
+        Some(OutputFile { job, attempt, is_output, path: entry.path(), entry })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn write(outputs: &Outputs, job: u64, attempt: u32, bytes: usize) {
+        outputs.begin(JobId(job), attempt);
+        outputs.prepare(JobId(job), attempt).unwrap();
+        std::fs::write(outputs.path(JobId(job), attempt), vec![b'x'; bytes]).unwrap();
+        outputs.end(JobId(job), attempt);
+    }
+
+    fn new() -> (tempfile::TempDir, Outputs) {
+        let folder = tempfile::tempdir().unwrap();
+        let outputs = Outputs::new(folder.path().join("state/outputs")).unwrap();
+        (folder, outputs)
+    }
+
+    #[test]
+    fn a_thousand_jobs_share_a_folder() {
+        let (_folder, outputs) = new();
+        assert!(outputs.path(JobId(999), 1).ends_with("outputs/0/999.1.log"));
+        assert!(outputs.path(JobId(4_711_000), 12).ends_with("outputs/4711/4711000.12.log"));
+    }
+
+    #[test]
+    fn latest_and_remove_concern_one_job() {
+        let (_folder, outputs) = new();
+        (1..=10).for_each(|attempt| write(&outputs, 7, attempt, 10));
+        write(&outputs, 77, 11, 10);
+        assert_eq!(outputs.latest(JobId(7)).unwrap(), Some(10));
+        assert_eq!(outputs.latest(JobId(8)).unwrap(), None);
+        assert_eq!(outputs.latest(JobId(123_456)).unwrap(), None);
+        outputs.begin(JobId(7), 12);
+        assert_eq!(outputs.latest(JobId(7)).unwrap(), Some(12), "a live attempt has an output, even if empty yet");
+        assert_eq!(outputs.remove(JobId(7)).unwrap(), Pruned { files: 10, bytes: 100 });
+        assert!(outputs.path(JobId(77), 11).exists());
+    }
+
+    #[test]
+    fn size_takes_the_oldest_jobs_and_spares_live_ones_and_strangers() {
+        let (_folder, outputs) = new();
+        for job in [1, 2, 3, 1001, 20_001] {
+            write(&outputs, job, 1, 100);
+        }
+        outputs.begin(JobId(2), 2);
+        std::fs::write(outputs.path(JobId(2), 2), "still running").unwrap();
+        let stranger = outputs.folder().join("0/notes.txt");
+        std::fs::write(&stranger, "mine").unwrap();
+        assert_eq!(outputs.prune(None, Some(213)).unwrap(), Pruned { files: 3, bytes: 300 });
+        assert!(outputs.path(JobId(1001), 1).exists() && outputs.path(JobId(20_001), 1).exists());
+        assert_eq!(outputs.prune(None, Some(0)).unwrap(), Pruned { files: 2, bytes: 200 });
+        assert!(outputs.path(JobId(2), 2).exists() && stranger.exists());
+        assert!(!outputs.folder().join("1").exists() && !outputs.folder().join("20").exists(), "empty folders go");
+    }
+
+    #[test]
+    fn age_is_that_of_the_last_write() {
+        let (_folder, outputs) = new();
+        write(&outputs, 1, 1, 100);
+        write(&outputs, 2, 1, 100);
+        let old = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        std::fs::File::options().write(true).open(outputs.path(JobId(2), 1)).unwrap().set_modified(old).unwrap();
+        let limit = old + Duration::from_secs(1);
+        assert_eq!(outputs.prune(Some(limit), None).unwrap(), Pruned { files: 1, bytes: 100 });
+        assert!(outputs.path(JobId(1), 1).exists());
+        assert_eq!(outputs.prune(Some(old), None).unwrap(), Pruned::default());
+    }
+}

@@ -1,0 +1,123 @@
+//! What to run: the part of a task that starting a process needs, and one order to start it.
+//! How it is run stands in `spawn.rs` and `process.rs`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::id::JobId;
+use crate::core::time::Timestamp;
+
+/// What a task runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// A program and its arguments. A name without `/` is looked up in the job's own PATH.
+    Command(Vec<String>),
+    /// A text for `/bin/sh -c`.
+    Shell(String),
+}
+
+/// How the attempts of a task are run, resolved from the config and shared by all of them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Spec {
+    pub program: Program,
+    /// The working directory; the daemon's own when absent.
+    pub cwd: Option<PathBuf>,
+    /// Added to the environment that every job gets; may replace all of it but the `DAYBOOK_` variables.
+    pub env: BTreeMap<String, String>,
+    /// The file mode mask; the daemon's own when absent.
+    pub umask: Option<u32>,
+    /// Exit codes that mean success; empty means only 0.
+    pub success_exit_codes: Vec<i32>,
+    /// How long an attempt may run, not counting time in which the machine is suspended.
+    pub timeout: Option<Duration>,
+    /// From SIGTERM to SIGKILL.
+    pub grace: Duration,
+    /// Bytes of output kept per attempt: the first ones. The rest is read, counted and dropped.
+    pub output_max: u64,
+    /// Whether processes that outlive the main process are left alone. Cancel and timeout end them anyway.
+    pub leave_background: bool,
+}
+
+impl Spec {
+    /// The default of [`Spec::grace`].
+    pub const GRACE: Duration = Duration::from_secs(10);
+    /// The default of [`Spec::output_max`], in bytes.
+    pub const OUTPUT_MAX: u64 = 1024 * 1024;
+
+    /// `program` with every default.
+    pub fn new(program: Program) -> Spec {
+        Spec {
+            program,
+            cwd: None,
+            env: BTreeMap::new(),
+            umask: None,
+            success_exit_codes: Vec::new(),
+            timeout: None,
+            grace: Spec::GRACE,
+            output_max: Spec::OUTPUT_MAX,
+            leave_background: false,
+        }
+    }
+
+    /// Whether a process that ended with `code` has succeeded.
+    pub(super) fn is_success(&self, code: i32) -> bool {
+        if self.success_exit_codes.is_empty() { code == 0 } else { self.success_exit_codes.contains(&code) }
+    }
+}
+
+/// Names the variables of `env` without their values: those are often secrets.
+impl fmt::Debug for Spec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spec")
+            .field("program", &self.program)
+            .field("cwd", &self.cwd)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("umask", &self.umask)
+            .field("success_exit_codes", &self.success_exit_codes)
+            .field("timeout", &self.timeout)
+            .field("grace", &self.grace)
+            .field("output_max", &self.output_max)
+            .field("leave_background", &self.leave_background)
+            .finish()
+    }
+}
+
+/// An order to run one attempt.
+#[derive(Clone, Debug)]
+pub struct Start {
+    pub job: JobId,
+    /// Counted from 1.
+    pub attempt: u32,
+    /// The task's name.
+    pub task: String,
+    /// The job's arguments, as JSON; at most [`ARGS_BYTES_MAX`](crate::core::limits::ARGS_BYTES_MAX).
+    pub args: String,
+    /// The occurrence that the job was created for, if a schedule did.
+    pub scheduled_at: Option<Timestamp>,
+    pub spec: Arc<Spec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_names_variables_and_hides_their_values() {
+        let mut spec = Spec::new(Program::Shell("true".into()));
+        spec.env.insert("TOKEN".into(), "hunter2".into());
+        let text = format!("{spec:?}");
+        assert!(text.contains("TOKEN"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn success_is_zero_unless_codes_are_given() {
+        let mut spec = Spec::new(Program::Shell("true".into()));
+        assert!(spec.is_success(0) && !spec.is_success(1));
+        spec.success_exit_codes = vec![1, 24];
+        assert!(!spec.is_success(0) && spec.is_success(1) && spec.is_success(24));
+    }
+}

@@ -1,0 +1,103 @@
+//! The head file: how far the journal reaches at least.
+//!
+//! sled takes damage for a torn end and silently drops what follows it. This note, kept outside of sled and replaced
+//! now and then, is how such a loss is noticed. The same bytes, as the file `origin`, tell a generation what comes
+//! before it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Tip;
+use super::error::Error;
+use crate::core::id::Seq;
+use crate::core::time::Timestamp;
+
+const MAGIC: &[u8; 8] = b"daybook1";
+const BYTES: usize = 40;
+
+/// Magic, number, time and checksum of the commit, then the checksum of these.
+fn encode(tip: Tip) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..16].copy_from_slice(&tip.seq.0.to_le_bytes());
+    bytes[16..24].copy_from_slice(&tip.at.0.to_le_bytes());
+    bytes[24..32].copy_from_slice(&tip.checksum.to_le_bytes());
+    let checksum = xxh3_64(&bytes[..32]);
+    bytes[32..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+fn decode(bytes: &[u8]) -> Option<Tip> {
+    let bytes: &[u8; BYTES] = bytes.try_into().ok()?;
+    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes were cut out"));
+    (bytes[..8] == *MAGIC && number(32) == xxh3_64(&bytes[..32])).then(|| Tip {
+        seq: Seq(number(8)),
+        at: Timestamp(number(16) as i64),
+        checksum: number(24),
+    })
+}
+
+/// Reads the note at `path`; `None` if there is none.
+pub(super) fn read(path: &Path) -> Result<Option<Tip>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => decode(&bytes).map(Some).ok_or_else(|| Error::Damaged {
+            seq: Seq(0),
+            what: format!("`{}` is damaged", path.display()),
+            hint: super::error::HINT_RESTORE,
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read", path)(error)),
+    }
+}
+
+/// Replaces the note at `path` durably: at every instant there is the old one or the new one.
+pub(super) fn write(path: &Path, tip: Tip) -> Result<(), Error> {
+    write_file(path, &encode(tip))
+}
+
+/// Replaces a small file durably and atomically.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    let mut file = File::create(&new).map_err(Error::io("create", &new))?;
+    file.write_all(bytes).map_err(Error::io("write", &new))?;
+    file.sync_all().map_err(Error::io("sync", &new))?;
+    fs::rename(&new, path).map_err(Error::io("rename to", path))?;
+    sync_dir(path.parent().expect("a file has a parent directory"))
+}
+
+/// Makes the names in `dir` durable; sled does this nowhere.
+pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync directory", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_read_back_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("head");
+        assert_eq!(read(&path).unwrap(), None);
+        for seq in [3, 4] {
+            let tip = Tip { seq: Seq(seq), at: Timestamp(-5), checksum: u64::MAX };
+            write(&path, tip).unwrap();
+            assert_eq!(read(&path).unwrap(), Some(tip));
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left behind");
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_found() {
+        let bytes = encode(Tip { seq: Seq(3), at: Timestamp(4), checksum: 5 });
+        for bit in 0..BYTES * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(decode(&flipped), None, "bit {bit}");
+        }
+        assert!((0..BYTES).all(|length| decode(&bytes[..length]).is_none()));
+    }
+}

@@ -1,0 +1,114 @@
+//! A generation: a row of commits in a sled directory of its own, beside a file that says what comes before it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::database::Database;
+use super::directory;
+use crate::core::id::Seq;
+use crate::journal::error::Error;
+use crate::journal::walk::{Source, Stored};
+use crate::journal::{Tip, head};
+
+const PREFIX: &str = "gen-";
+
+/// A generation on disk. It is opened when somebody reads it, and shared while anybody does.
+pub(super) struct Generation {
+    origin: Tip,
+    dir: PathBuf,
+    slot: Mutex<Slot>,
+}
+
+enum Slot {
+    There(Weak<Database>),
+    Dropped,
+}
+
+impl Generation {
+    /// Makes the generation after `origin` in `root`, durably, in place of one that begins there already.
+    pub fn create(root: &Path, origin: Tip) -> Result<Generation, Error> {
+        let dir = root.join(format!("{PREFIX}{:020}", origin.seq.next().0));
+        let new = directory::prepare(&dir)?;
+        // sled keeps its path, so it is closed before the directory gets its name, and opened again.
+        let database = Database::open(&new, origin.seq.next())?;
+        database.sync()?;
+        database.sync_names()?;
+        drop(database);
+        head::write(&new.join("origin"), origin)?;
+        directory::complete(&new, &dir)?;
+        Ok(Generation { origin, dir, slot: Mutex::new(Slot::There(Weak::new())) })
+    }
+
+    /// All generations in `root`, oldest first; nothing is opened.
+    pub fn list(root: &Path) -> Result<Vec<Generation>, Error> {
+        let mut generations = Vec::new();
+        for dir in directory::list(root)? {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            let Some(first) = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok()).map(Seq) else {
+                continue;
+            };
+            let path = dir.join("origin");
+            let origin = head::read(&path).map_err(|error| at(first, error))?;
+            let origin = origin.filter(|origin| origin.seq.next() == first);
+            let origin =
+                origin.ok_or_else(|| Error::damaged(first, format!("`{}` is missing or wrong", path.display())))?;
+            generations.push(Generation { origin, dir, slot: Mutex::new(Slot::There(Weak::new())) });
+        }
+        generations.sort_by_key(|generation| generation.origin.seq);
+        Ok(generations)
+    }
+
+    /// Opens it, or shares what is open.
+    pub fn open(&self) -> Result<Arc<Database>, Error> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Slot::There(weak) = &*slot else {
+            let first = self.origin.seq.next();
+            return Err(Error::Dropped { seq: first, first: first.next() });
+        };
+        if let Some(database) = weak.upgrade() {
+            return Ok(database);
+        }
+        if !self.dir.join("db").is_file() {
+            // sled would make a new one.
+            return Err(Error::damaged(self.origin.seq.next(), format!("`{}` has no file `db`", self.dir.display())));
+        }
+        let database = Arc::new(Database::open(&self.dir, self.origin.seq.next())?);
+        *slot = Slot::There(Arc::downgrade(&database));
+        Ok(database)
+    }
+
+    /// Deletes it, unless somebody reads it; answers whether it is gone.
+    pub fn take_apart(&self) -> Result<bool, Error> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(&*slot, Slot::There(weak) if weak.strong_count() > 0) {
+            return Ok(false);
+        }
+        *slot = Slot::Dropped;
+        drop(slot);
+        directory::take_apart(&self.dir)?;
+        Ok(true)
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        directory::bytes(&self.dir)
+    }
+}
+
+impl Stored for Generation {
+    fn origin(&self) -> Tip {
+        self.origin
+    }
+
+    fn source(&self) -> Result<Arc<dyn Source>, Error> {
+        self.open().map(|database| database as Arc<dyn Source>)
+    }
+}
+
+/// Puts the number of the commit into an error that was found before it was known.
+fn at(seq: Seq, error: Error) -> Error {
+    match error {
+        Error::Damaged { what, hint, .. } => Error::Damaged { seq, what, hint },
+        other => other,
+    }
+}

@@ -1,0 +1,175 @@
+//! The example of the product loads as it stands; the shipped files say what the code does.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use daybook::config::{self, Action, Config, Database, Handler, Process, WorkerConfig, check_text, example_file, load};
+use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn etc(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("etc").join(name)
+}
+
+#[test]
+fn the_example_of_the_product_loads_as_it_stands() {
+    let config = check_text("/etc/daybook/daybook.toml", include_str!("product.toml")).unwrap();
+    let defaults = Config { databases: config.databases.clone(), tasks: config.tasks.clone(), ..Config::default() };
+    assert_eq!(config, Config { sources: config.sources.clone(), ..defaults });
+    assert_eq!(config.databases["app"], Database::Url("sqlite:///var/lib/app/app.db".into()));
+    assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["backup", "clean-logs", "passivate-users"]);
+
+    let backup = &config.tasks["backup"];
+    assert_eq!(backup.timeout, Some(Duration::from_secs(7200)));
+    assert_eq!(backup.policy.schedules, ["30 2 * * *"]);
+    assert_eq!(backup.policy.timezone, "Europe/Berlin");
+    let (first, max) = (Duration::from_secs(60), Duration::from_secs(3600));
+    assert_eq!(backup.policy.backoff, Backoff { first, factor: 2.0, max, jitter: 0.1 });
+    assert_eq!((backup.policy.attempts, backup.policy.give_up_after), (5, 2 * DAY));
+    assert_eq!((backup.policy.missed, backup.policy.overlap), (Missed::Last, Overlap::Forbid));
+    assert_eq!((backup.policy.concurrency, backup.policy.queue_size, backup.policy.priority), (1, 1000, 5));
+    assert_eq!((backup.policy.on_interrupt, backup.policy.dst), (OnInterrupt::Retry, Dst::Vixie));
+    let mut process = Process::new(Action::Shell("/usr/local/bin/backup --all".into()));
+    process.env.0.insert("LANG".into(), "C.UTF-8".into());
+    assert_eq!(backup.handler, Handler::Process(process));
+
+    let users = config::PassivateUsers::new("app");
+    let handler = &config.tasks["passivate-users"].handler;
+    assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(users)));
+    let logs = config::CleanLogs {
+        paths: vec!["/var/log/app/**/*.log*".into()],
+        older_than: Some(30 * DAY),
+        keep_files: None,
+        keep_size: None,
+        dry_run: false,
+    };
+    assert_eq!(config.tasks["clean-logs"].handler, Handler::Worker(WorkerConfig::CleanLogs(logs)));
+}
+
+/// `UPDATE=1` writes the file anew from the tables of keys.
+#[test]
+fn the_shipped_main_file_is_what_the_tables_of_keys_say() {
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(etc("daybook.toml"), example_file()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(etc("daybook.toml")).unwrap(), example_file());
+}
+
+#[test]
+fn the_shipped_files_load() {
+    let config = load(&etc("daybook.toml")).unwrap();
+    assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["backup", "clean-logs", "passivate-users"]);
+    let names: Vec<_> = config.sources.iter().map(|path| path.strip_prefix(etc("")).unwrap().to_owned()).collect();
+    let tasks = ["backup", "clean-logs", "passivate-users"].map(|name| PathBuf::from(format!("tasks.d/{name}.toml")));
+    assert_eq!(names[0], Path::new("daybook.toml"));
+    assert_eq!(names[1..], tasks);
+    let defaults = Config { databases: config.databases.clone(), tasks: config.tasks.clone(), ..Config::default() };
+    assert_eq!(config, Config { sources: config.sources.clone(), ..defaults }, "the main file changes nothing");
+}
+
+/// Every `#key = value` line without its `#`.
+fn uncommented(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|first: char| first == '[' || first.is_ascii_lowercase()) => format!("{rest}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn the_defaults_it_shows_are_those_of_the_code() {
+    let shown = check_text("/etc/daybook/daybook.toml", uncommented(&example_file())).unwrap();
+    let least = r#"
+        [databases.app]
+        url = "sqlite:///var/lib/app/app.db"
+        [task.backup]
+        shell = "/usr/local/bin/backup --all"
+        [task.passivate-users]
+        worker = "passivate-users"
+        database = "app"
+        [task.clean-logs]
+        worker = "clean-logs"
+        paths = ["/var/log/app/**/*.log*"]
+        older_than = "30d"
+    "#;
+    assert_eq!(shown, check_text("/etc/daybook/daybook.toml", least).unwrap());
+    let empty = check_text("/etc/daybook/daybook.toml", "").unwrap();
+    assert_eq!(empty, Config { sources: empty.sources.clone(), ..Config::default() });
+}
+
+/// The examples of keys without a default are right as well, where they can stand together.
+#[test]
+fn the_examples_it_shows_are_right() {
+    let others = ["# url_file = ", "# command = "];
+    let examples: String = example_file()
+        .lines()
+        .filter(|line| !others.iter().any(|other| line.starts_with(other)))
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if rest.split_once(" = ").is_some_and(|(key, _)| !key.contains([' ', '`', ':'])) => rest,
+            _ => line,
+        })
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let shown = check_text("/etc/daybook/daybook.toml", uncommented(&examples)).unwrap();
+    assert_eq!(shown.tasks["backup"].policy.schedules, ["30 2 * * *"]);
+    assert_eq!(shown.tasks["backup"].policy.from.unwrap().to_string(), "2026-11-30T23:00:00.000Z");
+    assert_eq!(shown.tasks["backup"].policy.until.unwrap().to_string(), "2027-01-30T23:00:00.000Z");
+}
+
+#[test]
+fn every_key_is_in_the_main_file() {
+    use config::keys::{Kind, MAIN, Section};
+    fn check(section: &Section, text: &str) {
+        for key in section.keys().filter(|key| !matches!(key.kind, Kind::Later)) {
+            let name = key.name;
+            let shown = [format!("#{name} = "), format!("# {name} = "), format!("#   {name}: "), format!("#[{name}")];
+            assert!(text.lines().any(|line| shown.iter().any(|shown| line.starts_with(shown))), "{name} is missing");
+            if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {
+                check(inner, text);
+            }
+        }
+    }
+    check(&MAIN, &example_file());
+}
+
+/// A value of each choice is taken as it is named.
+#[test]
+fn every_choice_is_known_to_the_code() {
+    use config::keys::{GENERAL, Kind, MAIN};
+    let mut count = 0;
+    for key in GENERAL.iter().filter(|key| key.name != "worker") {
+        let Kind::Choice(names) = key.kind else { continue };
+        for name in names {
+            check_text("a.toml", format!("[task.a]\nshell = \"true\"\n{} = \"{name}\"", key.name)).unwrap();
+            count += 1;
+        }
+    }
+    let Kind::Table(log) = &MAIN.find("log").unwrap().kind else { panic!("`log` is a table") };
+    for key in log.keys() {
+        let Kind::Choice(names) = key.kind else { continue };
+        for name in names {
+            check_text("a.toml", format!("[log]\n{} = \"{name}\"", key.name)).unwrap();
+            count += 1;
+        }
+    }
+    assert_eq!(count, 3 + 3 + 4 + 3 + 5 + 2);
+}
+
+#[test]
+fn overlap_allow_has_a_concurrency_of_its_own() {
+    let concurrency = |keys: &str| {
+        let config = check_text("a.toml", format!("[task.a]\nshell = \"true\"\n{keys}")).unwrap();
+        config.tasks["a"].policy.concurrency
+    };
+    assert_eq!(concurrency(""), 1);
+    assert_eq!(concurrency("overlap = \"allow\""), 16);
+    assert_eq!(concurrency("overlap = \"allow\"\nconcurrency = 1"), 1);
+}
+
+#[test]
+fn a_duration_for_backoff_is_the_same_wait_each_time() {
+    let config = check_text("a.toml", "[task.a]\nshell = \"true\"\nbackoff = \"200ms\"").unwrap();
+    let wait = Duration::from_millis(200);
+    assert_eq!(config.tasks["a"].policy.backoff, Backoff { first: wait, factor: 1.0, max: wait, jitter: 0.0 });
+}

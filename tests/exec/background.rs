@@ -1,0 +1,76 @@
+//! Processes that outlive the main process.
+
+use std::time::Duration;
+
+use daybook::exec::{Outcome, Spec, Stop};
+
+use crate::bench::{Bench, JOB, is_running, shell, soon};
+
+fn pid(output: &str) -> u32 {
+    output.lines().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn holding_the_output_open_delays_nothing_and_it_is_ended() {
+    let mut bench = Bench::new();
+    let ended = bench.run(shell("sleep 1000 & echo $!")).await;
+    assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 });
+    assert_eq!(ended.stragglers, 1);
+    assert!(!is_running(pid(&bench.output().await)));
+}
+
+#[tokio::test]
+async fn without_the_output_it_is_found_too() {
+    let mut bench = Bench::new();
+    let ended = bench.run(shell("sleep 1000 >/dev/null 2>&1 & echo $!")).await;
+    assert_eq!((ended.outcome, ended.stragglers), (Outcome::Succeeded { exit_code: 0 }, 1));
+    assert!(!is_running(pid(&bench.output().await)));
+}
+
+#[tokio::test]
+async fn ignoring_term_it_is_killed() {
+    let mut bench = Bench::new();
+    let spec = Spec { grace: Duration::from_millis(1), ..shell("(trap '' TERM; sleep 1000) & echo $!") };
+    let ended = bench.run(spec).await;
+    assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 });
+    assert!(ended.notes.is_empty(), "{ended:?}");
+    assert!(!is_running(pid(&bench.output().await)));
+}
+
+#[tokio::test]
+async fn printing_for_ever_it_delays_nothing_either() {
+    let mut bench = Bench::new();
+    let ended = bench.run(Spec { output_max: 1000, ..shell("yes & echo started") }).await;
+    assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 });
+    assert_eq!((ended.output.kept, ended.stragglers), (1000, 1));
+}
+
+#[tokio::test]
+async fn left_if_the_task_says_so_and_it_can_go_on_printing() {
+    let mut bench = Bench::new();
+    let (go, done) = (bench.path("go"), bench.path("done"));
+    let job = format!(
+        "mkfifo {go} {done}; (read line <{go}; i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890; \
+         i=$((i+1)); done; echo well >{done}) & echo $!"
+    );
+    let ended = bench.run(Spec { leave_background: true, ..shell(&job) }).await;
+    assert_eq!((&ended.outcome, ended.stragglers), (&Outcome::Succeeded { exit_code: 0 }, 1));
+    assert!(is_running(pid(&bench.output().await)));
+    // It prints more than a pipe holds: it would block if nobody read, and die if nobody held the other end.
+    let talk = tokio::task::spawn_blocking(move || {
+        std::fs::write(go, "go\n").unwrap();
+        std::fs::read_to_string(done).unwrap()
+    });
+    assert_eq!(soon(talk).await.unwrap(), "well\n");
+    assert_eq!(bench.output().await.lines().count(), 1, "the output of the attempt was complete at its end");
+}
+
+#[tokio::test]
+async fn cancelled_it_is_ended_even_if_the_task_would_leave_it() {
+    let mut bench = Bench::new();
+    let (_, _) = bench.ready(Spec { leave_background: true, ..shell("sleep 1000 & echo $! ready; sleep 1000") }).await;
+    bench.processes.stop(JOB, 1, Stop::Cancel);
+    assert_eq!(bench.ended().await.outcome, Outcome::Cancelled);
+    let output = bench.output().await;
+    assert!(!is_running(output.split(' ').next().unwrap().parse().unwrap()));
+}

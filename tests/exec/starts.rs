@@ -1,0 +1,90 @@
+//! What cannot be started says why, in the words of a person.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use daybook::exec::{Outcome, Report, Spec};
+
+use crate::bench::{Bench, command, shell, start};
+
+/// Runs what must not start, and answers the sentence.
+async fn refused(bench: &mut Bench, spec: Spec) -> String {
+    bench.processes.start(start(spec));
+    let Report::Ended(ended) = bench.report().await else { panic!("it was spawned") };
+    let Outcome::NotStarted { error } = ended.outcome else { panic!("{ended:?}") };
+    error.replace(bench.folder.path().to_str().unwrap(), "FOLDER")
+}
+
+#[tokio::test]
+async fn no_such_program() {
+    let mut bench = Bench::new();
+    let error = refused(&mut bench, command(&["/no/such/program", "x"])).await;
+    assert_eq!(error, "cannot start `/no/such/program`: no such file or directory");
+    let mut spec = command(&["no-such-program"]);
+    spec.env.insert("PATH".into(), "/usr/bin:/bin".into());
+    let error = refused(&mut bench, spec).await;
+    assert_eq!(error, "cannot start `no-such-program`: no such program in the job's PATH (/usr/bin:/bin)");
+}
+
+#[tokio::test]
+async fn not_a_program() {
+    let mut bench = Bench::new();
+    let file = bench.path("file");
+    let write = |text: &str, mode: u32| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    write("#!/bin/sh\n", 0o644);
+    let error = refused(&mut bench, command(&[&file])).await;
+    assert_eq!(error, "cannot start `FOLDER/file`: permission denied (is it executable?)");
+    write("#!/no/such/interpreter\n", 0o755);
+    let error = refused(&mut bench, command(&[&file])).await;
+    assert_eq!(error, "cannot start `FOLDER/file`: the interpreter in its first line does not exist");
+    write("just text\n", 0o755);
+    let error = refused(&mut bench, command(&[&file])).await;
+    assert_eq!(
+        error,
+        "cannot start `FOLDER/file`: exec format error (a script needs a first line such as `#!/bin/sh`)"
+    );
+    let error = refused(&mut bench, command(&["/usr"])).await;
+    assert_eq!(error, "cannot start `/usr`: it is a directory");
+    assert_eq!(refused(&mut bench, command(&[])).await, "cannot start: the command is empty");
+}
+
+#[tokio::test]
+async fn no_working_directory() {
+    let mut bench = Bench::new();
+    let mut spec = shell("true");
+    spec.cwd = Some(PathBuf::from("/no/such/folder"));
+    let error = refused(&mut bench, spec.clone()).await;
+    let expected = "cannot start `/bin/sh`: its working directory `/no/such/folder`: no such file or directory";
+    assert_eq!(error, expected);
+    spec.cwd = Some(PathBuf::from("/etc/passwd"));
+    let error = refused(&mut bench, spec).await;
+    assert_eq!(error, "cannot start `/bin/sh`: its working directory `/etc/passwd` is not a directory");
+}
+
+#[tokio::test]
+async fn arguments_that_the_kernel_cannot_take() {
+    let mut bench = Bench::new();
+    let error = refused(&mut bench, command(&["true", "a\0b"])).await;
+    assert!(error.contains("nul byte"), "{error}");
+    let error = refused(&mut bench, command(&["true", &"x".repeat(1024 * 1024)])).await;
+    assert_eq!(error, "cannot start `true`: argument list too long");
+}
+
+#[tokio::test]
+async fn a_script_runs_and_sees_its_name_and_arguments() {
+    let mut bench = Bench::new();
+    let spec = command(&["sh", "-c", "echo \"$0|$1|$2\"", "zero", "a b", "*"]);
+    assert_eq!(bench.print(spec).await, "zero|a b|*\n");
+}
+
+#[tokio::test]
+async fn a_relative_program_is_relative_to_the_working_directory() {
+    let mut bench = Bench::new();
+    let mut spec = command(&["./sh", "-c", "pwd; echo $0"]);
+    spec.cwd = Some(PathBuf::from("/bin"));
+    let output = bench.print(spec).await;
+    assert!(output.ends_with("bin\n./sh\n"), "{output}");
+}
