@@ -1,0 +1,29 @@
+//! The daemon itself: health, status, repair, reload.
+
+use axum::extract::{Request, State};
+use serde_json::json;
+
+use super::App;
+use crate::control::body;
+use crate::control::reply::{self, Reply};
+use crate::control::wire::{EmptyRequest, RepairRequest};
+
+pub async fn health(State(service): State<App>) -> Reply {
+    service.health().await?;
+    reply::json(&json!({ "ok": true }))
+}
+
+pub async fn status(State(service): State<App>) -> Reply {
+    reply::json(&service.status().await?)
+}
+
+pub async fn repair(State(service): State<App>, request: Request) -> Reply {
+    let bytes = body::object(request).await?;
+    let asked = body::parse::<RepairRequest<'_>>(&bytes)?;
+    reply::json(&service.repair(asked.dry_run).await?)
+}
+
+pub async fn reload(State(service): State<App>, request: Request) -> Reply {
+    body::parse::<EmptyRequest<'_>>(&body::object(request).await?)?;
+    reply::json(&json!({ "changes": service.reload().await? }))
+}

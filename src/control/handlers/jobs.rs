@@ -1,0 +1,146 @@
+//! Jobs: list, show, output, why, watch, cancel, retry, progress.
+
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::Uri;
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{App, Job};
+use crate::control::body;
+use crate::control::live;
+use crate::control::problem::{INVALID_VALUE, Problem};
+use crate::control::query::Parameters;
+use crate::control::reply::{self, Reply};
+use crate::control::server::Caller;
+use crate::control::service::JobFilter;
+use crate::control::wire::{CancelRequest, EmptyRequest, ProgressRequest};
+use crate::core::id::JobId;
+use crate::core::lifecycle::JobState;
+use crate::core::limits;
+use crate::core::view::JobView;
+
+/// Rows that a list has, and may have at most.
+pub const ROWS_DEFAULT: usize = 100;
+pub const ROWS_MAX: usize = 10_000;
+
+fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
+    let mut of = Parameters::of(uri)?;
+    let states = of.list("state").iter().map(|text| text.parse::<JobState>()).collect::<Result<_, _>>();
+    let filter = JobFilter {
+        states: states.map_err(|e| Problem::new(INVALID_VALUE, format!("`state`: {e}")))?,
+        task: of.text("task")?.map(Into::into),
+        since: of.since("since", service.now())?,
+        before: of.value::<JobId>("after", "a job number")?,
+        limit: of.count("limit", ROWS_DEFAULT, ROWS_MAX)?,
+    };
+    of.finish()?;
+    Ok(filter)
+}
+
+/// Newest first, live and finished ones in one list.
+pub async fn list(State(service): State<App>, request: Request) -> Reply {
+    let filter = filter(&service, request.uri())?;
+    let live = if filter.wants(false) { service.live_jobs(filter.clone()).await? } else { Vec::new() };
+    let finished = if filter.wants(true) { service.finished_jobs(filter.clone()).await? } else { Vec::new() };
+    reply::list(&merged(live, finished, filter.limit), reply::wants_lines(&request))
+}
+
+/// A job that is in both lists has finished, or been retried, in between: its live self is as of the
+/// earlier look, like the rest of that list.
+fn merged(live: Vec<JobView>, finished: Vec<JobView>, limit: usize) -> Vec<JobView> {
+    let mut jobs: BTreeMap<JobId, JobView> = finished.into_iter().map(|job| (job.id, job)).collect();
+    jobs.extend(live.into_iter().map(|job| (job.id, job)));
+    jobs.into_values().rev().take(limit).collect()
+}
+
+pub async fn show(State(service): State<App>, Job(job): Job) -> Reply {
+    reply::json(&service.job(job).await?)
+}
+
+pub async fn why(State(service): State<App>, Job(job): Job) -> Reply {
+    reply::json(&json!({ "id": job, "why": service.why(job).await? }))
+}
+
+pub async fn output(State(service): State<App>, Job(job): Job, uri: Uri) -> Reply {
+    let mut of = Parameters::of(&uri)?;
+    let attempt = of.count_if("attempt", limits::ATTEMPTS_MAX as usize)?.map(|attempt| attempt as u32);
+    let follow = of.switch("follow")?;
+    of.finish()?;
+    Ok(reply::stream(reply::TEXT, service.output(job, attempt, follow).await?))
+}
+
+/// The job, then the job at each change, a line each, until it is finished.
+pub async fn watch(State(service): State<App>, Job(job): Job) -> Reply {
+    let feed = service.feed(); // before the first look, so that nothing falls between the two
+    let first = service.job(job).await?;
+    Ok(reply::stream(reply::LINES, live::watch(service, feed, first)))
+}
+
+pub async fn cancel(
+    State(service): State<App>,
+    Job(job): Job,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Reply {
+    let bytes = body::object(request).await?;
+    let asked = body::parse::<CancelRequest<'_>>(&bytes)?.reason;
+    let reason = match asked {
+        Some(reason) => format!("cancelled by {caller}: {}", reason.0),
+        None => format!("cancelled by {caller}"),
+    };
+    service.cancel(job, limits::message(reason).into()).await?;
+    reply::json(&service.job(job).await?)
+}
+
+pub async fn retry(State(service): State<App>, Job(job): Job, request: Request) -> Reply {
+    let bytes = body::object(request).await?;
+    body::parse::<EmptyRequest<'_>>(&bytes)?;
+    service.retry(job).await?;
+    reply::json(&service.job(job).await?)
+}
+
+pub async fn progress(State(service): State<App>, Job(job): Job, request: Request) -> Reply {
+    let bytes: Bytes = body::object(request).await?;
+    let asked = body::parse::<ProgressRequest<'_>>(&bytes)?;
+    let progress = asked.progress()?;
+    service.progress(job, asked.attempt, progress.clone()).await?;
+    reply::json(&progress)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::json::Json;
+    use crate::core::time::Timestamp;
+
+    fn job(id: u64, state: JobState) -> JobView {
+        JobView {
+            id: JobId(id),
+            task: "t".into(),
+            state,
+            attempts: 0,
+            priority: 5,
+            key: None,
+            args: Json::null(),
+            progress: Default::default(),
+            result: None,
+            error: None,
+            scheduled_at: None,
+            created_at: Timestamp(0),
+            due_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn lists_are_merged_newest_first_without_doubles() {
+        let live = vec![job(9, JobState::Running), job(4, JobState::Running)];
+        let finished = vec![job(8, JobState::Completed), job(4, JobState::Completed), job(1, JobState::Completed)];
+        let found: Vec<_> = merged(live, finished, 3).iter().map(|job| (job.id.0, job.state)).collect();
+        assert_eq!(found, [(9, JobState::Running), (8, JobState::Completed), (4, JobState::Running)]);
+    }
+}

@@ -1,0 +1,118 @@
+//! Connections: accepted up to a bound, served as HTTP/1.1, ended in good order.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{Method, Response};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as HyperService, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::handlers::{App, add, router};
+use super::service::Service;
+
+/// Connections that are open at once; more wait until one is closed.
+pub const CONNECTIONS_MAX: usize = 1024;
+/// A connection that has sent no whole request head for this long is closed.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(300);
+/// How long a stop waits for answers that are under way.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// After a failed accept (no free file descriptor), the next is tried this much later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    user: Option<u32>,
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.user {
+            Some(user) => write!(f, "user {user}"),
+            None => f.write_str("an unknown user"),
+        }
+    }
+}
+
+/// Serves the API until `stop` is done, then lets answers that are under way end.
+pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl Future<Output = ()>) {
+    let router = router(service.clone());
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).pipeline_flush(true).max_headers(64);
+    tokio::pin!(stop);
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+            (listener.accept().await, place)
+        };
+        let (stream, place) = tokio::select! {
+            () = &mut stop => break,
+            (Ok((stream, _)), place) = accepted => (stream, place),
+            else => {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let serving = connection(&builder, stream, service.clone(), router.clone(), &graceful);
+        tokio::spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    tokio::time::timeout(STOP_TIME_MAX, graceful.shutdown()).await.ok();
+}
+
+fn connection(
+    builder: &http1::Builder,
+    stream: UnixStream,
+    service: App,
+    router: Router,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = ()> + Send + 'static {
+    let user = stream.peer_cred().ok().map(|cred| cred.uid());
+    let rest = TowerToHyperService::new(router);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let service = service.clone();
+        let rest = rest.clone();
+        async move { Ok::<_, Infallible>(dispatch(service, rest, Caller { user }, request).await) }
+    });
+    let serving = graceful.watch(builder.serve_connection(TokioIo::new(stream), answer));
+    async move {
+        // A client that goes away or talks nonsense has had its answer, if one was possible.
+        if let Err(error) = serving.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}
+
+/// Adding is most of what a busy daemon is asked, so it does not go through the router.
+async fn dispatch(
+    service: App,
+    rest: TowerToHyperService<Router>,
+    caller: Caller,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
+        return add::add(&*service, request).await.into_response();
+    }
+    request.extensions_mut().insert(caller);
+    match rest.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}

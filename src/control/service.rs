@@ -1,0 +1,283 @@
+//! What the server asks of the daemon: one trait, and the shapes of its answers.
+//!
+//! The answers here are wire formats: a field that is there stays. Jobs and occurrences are shown as
+//! [`core::view`](crate::core::view) has them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use crate::core::command::AddJob;
+use crate::core::event::Event;
+use crate::core::id::{JobId, Seq, TaskId};
+use crate::core::lifecycle::JobState;
+use crate::core::rejection::Rejection;
+use crate::core::time::{Timestamp, seconds};
+use crate::core::view::{JobView, OccurrenceView, Progress};
+
+/// Why the daemon did not do what it was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refusal {
+    /// The core says no. Nothing has changed.
+    Rejected(Rejection),
+    /// There is no output of this job, or not of that attempt.
+    NoOutput { job: JobId },
+    /// The config has errors, each with its place; the last good one stays.
+    Config { errors: Vec<String> },
+    /// A value that only the daemon can judge is wrong.
+    Invalid(String),
+    /// The engine has stopped.
+    Gone,
+    /// The daemon failed: a file that cannot be read, a broken rule of ours.
+    Failed(String),
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal::Rejected(rejection)
+    }
+}
+
+/// The daemon as the server sees it. What changes the state is durable when the future is done, and
+/// what is shown is as of a durable commit.
+pub trait Service: Send + Sync + 'static {
+    /// The wall clock: for `since`, and for the `Date` of answers.
+    fn now(&self) -> Timestamp;
+    /// Whether the engine takes commands.
+    fn health(&self) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn status(&self) -> BoxFuture<'_, Result<Status, Refusal>>;
+    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<RepairReport, Refusal>>;
+    /// Reads the config anew and answers what changed, a line each.
+    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
+
+    /// Adds one job.
+    fn add_one(&self, job: AddJob) -> BoxFuture<'_, Result<Added, Refusal>>;
+    /// Adds many in one command, answered in order; one that is refused does not keep the others out.
+    fn add(&self, jobs: Vec<AddJob>) -> BoxFuture<'_, Result<Vec<Result<Added, Rejection>>, Refusal>>;
+    fn cancel(&self, job: JobId, reason: Box<str>) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn retry(&self, job: JobId) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn progress(&self, job: JobId, attempt: Option<u32>, progress: Progress) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// A job, live or from the history; [`Rejection::NotFound`] if it is in neither.
+    fn job(&self, job: JobId) -> BoxFuture<'_, Result<JobView, Refusal>>;
+    /// Live jobs that match, newest first, at most `limit`.
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
+    /// Finished jobs that match, newest first, at most `limit`. Asked after [`Service::live_jobs`]: a job
+    /// that has left the live ones before that must be found here.
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
+    /// One sentence: why the job is not running now, or why it ran.
+    fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>>;
+    /// What an attempt printed (the last one's by default); with `follow`, until the attempt is over.
+    fn output(&self, job: JobId, attempt: Option<u32>, follow: bool) -> BoxFuture<'_, Result<Output, Refusal>>;
+
+    /// All tasks by name; those no longer in the config that still have jobs as well.
+    fn tasks(&self) -> BoxFuture<'_, Result<Vec<TaskView>, Refusal>>;
+    fn pause(&self, task: Box<str>) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn resume(&self, task: Box<str>) -> BoxFuture<'_, Result<(), Refusal>>;
+    /// Coming occurrences after `from`, of one task or all, soonest first.
+    fn next(&self, filter: NextFilter) -> BoxFuture<'_, Result<Vec<Coming>, Refusal>>;
+    /// Decided occurrences of a task, newest first; [`Rejection::UnknownTask`] if it has never been one.
+    fn occurrences(&self, filter: OccurrenceFilter) -> BoxFuture<'_, Result<Vec<OccurrenceView>, Refusal>>;
+
+    /// The names of all tasks that events may speak of.
+    fn task_names(&self) -> BoxFuture<'_, Result<BTreeMap<TaskId, Box<str>>, Refusal>>;
+    /// The number of the last durable commit.
+    fn last_seq(&self) -> BoxFuture<'_, Result<Seq, Refusal>>;
+    /// Durable commits from `from` (or the oldest kept after it) to the end as it is now.
+    fn journal(&self, from: Seq) -> BoxFuture<'_, Result<Commits, Refusal>>;
+    /// Every commit from now on, once it is durable. Closed when the engine stops.
+    fn feed(&self) -> broadcast::Receiver<Arc<Committed>>;
+    /// Walks the journal's chain and compares a replay with the projections.
+    fn verify(&self) -> BoxFuture<'_, Result<Verified, Refusal>>;
+}
+
+/// Pieces of an output as they are read.
+pub type Output = BoxStream<'static, io::Result<Bytes>>;
+
+/// Commits as they are read from the journal.
+pub type Commits = BoxStream<'static, Result<Arc<Committed>, Refusal>>;
+
+/// A durable commit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Committed {
+    pub seq: Seq,
+    pub at: Timestamp,
+    pub events: Vec<Event>,
+}
+
+/// What became of a job that was to be added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Added {
+    pub id: JobId,
+    /// `false`: it was there already, by its key.
+    pub created: bool,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobFilter {
+    /// None: every state.
+    pub states: Vec<JobState>,
+    pub task: Option<Box<str>>,
+    /// Added at or after this instant.
+    pub since: Option<Timestamp>,
+    /// Only smaller numbers than this one.
+    pub before: Option<JobId>,
+    pub limit: usize,
+}
+
+impl JobFilter {
+    /// Whether a job is among them; `limit` aside.
+    pub fn takes(&self, id: JobId, state: JobState, task: &str, created_at: Timestamp) -> bool {
+        (self.states.is_empty() || self.states.contains(&state))
+            && self.task.as_deref().is_none_or(|wanted| wanted == task)
+            && self.since.is_none_or(|since| created_at >= since)
+            && self.before.is_none_or(|before| id < before)
+    }
+
+    /// Whether a finished (or a live) job can be among them at all.
+    pub fn wants(&self, finished: bool) -> bool {
+        self.states.is_empty() || self.states.iter().any(|state| state.is_finished() == finished)
+    }
+}
+
+/// Which coming occurrences to list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextFilter {
+    pub task: Option<Box<str>>,
+    pub from: Timestamp,
+    pub count: usize,
+}
+
+/// Which occurrences of the ledger to list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OccurrenceFilter {
+    pub task: Box<str>,
+    pub since: Option<Timestamp>,
+    pub limit: usize,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: Box<str>,
+    pub pid: u32,
+    /// `running` or `stopping`.
+    pub state: Box<str>,
+    pub now: Timestamp,
+    pub started_at: Timestamp,
+    #[serde(with = "seconds")]
+    pub uptime: Duration,
+    /// `false`: this daemon takes jobs in and starts none.
+    pub execution: bool,
+    /// The last durable commit.
+    pub seq: Seq,
+    pub jobs: JobCounts,
+    pub tasks: TaskCounts,
+    /// What runs now, the longest first; at most [`RUNNING_SHOWN_MAX`].
+    pub running: Vec<JobView>,
+    /// The soonest coming occurrence.
+    pub next: Option<Coming>,
+    pub last_sweep: Option<LastSweep>,
+    /// What somebody should look at, a sentence each. Empty: all is well.
+    pub problems: Vec<Box<str>>,
+    pub state_dir: Box<str>,
+}
+
+/// Running jobs that [`Status`] lists.
+pub const RUNNING_SHOWN_MAX: usize = 10;
+
+/// Live jobs by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCounts {
+    pub scheduled: u64,
+    pub available: u64,
+    pub running: u64,
+    pub retryable: u64,
+    pub interrupted: u64,
+}
+
+/// Tasks by what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskCounts {
+    pub defined: u64,
+    pub paused: u64,
+}
+
+/// How the last sweep ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastSweep {
+    pub at: Timestamp,
+    pub findings: u32,
+    pub fixed: u32,
+}
+
+/// A coming occurrence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coming {
+    pub task: Box<str>,
+    pub at: Timestamp,
+}
+
+/// A task as it is defined, and how it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskView {
+    pub task: Box<str>,
+    /// What it runs: `command`, `shell`, or the name of a worker.
+    pub handler: Box<str>,
+    pub schedule: Vec<Box<str>>,
+    pub timezone: Box<str>,
+    /// Its next occurrence.
+    pub next: Option<Timestamp>,
+    pub paused_at: Option<Timestamp>,
+    /// No longer in the config; its jobs wait for its return.
+    pub removed: bool,
+    pub running: u64,
+    /// Live jobs that do not run.
+    pub waiting: u64,
+    pub concurrency: u32,
+    pub queue_size: u32,
+    pub priority: u8,
+    pub attempts: u32,
+}
+
+/// What a sweep found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairReport {
+    pub findings: Vec<Finding>,
+    /// How many of them were put right.
+    pub fixed: u32,
+    pub dry_run: bool,
+}
+
+/// One finding of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The name of the rule that does not hold.
+    pub invariant: Box<str>,
+    /// What it does not hold for: `job 17`, `task backup`.
+    pub subject: Box<str>,
+    pub explanation: Box<str>,
+    /// What was, or with `dry_run` would be, done.
+    pub action: Box<str>,
+}
+
+/// What walking the journal has shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    pub ok: bool,
+    /// The oldest and the newest commit.
+    pub first: Seq,
+    pub last: Seq,
+    pub commits: u64,
+    pub events: u64,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<Box<str>>,
+}
