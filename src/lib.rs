@@ -4,10 +4,13 @@
 
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod core;
+pub mod daemon;
 pub mod demo;
 pub mod engine;
 pub mod exec;
 pub mod history;
 pub mod journal;
+pub mod logging;
 pub mod workers;

@@ -84,6 +84,10 @@ impl Daemon {
         &self.engine
     }
 
+    pub fn upkeep(&self) -> Arc<dyn Upkeep> {
+        self.upkeep.clone()
+    }
+
     pub fn attempts(&self) -> &Attempts {
         &self.attempts
     }

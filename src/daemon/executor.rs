@@ -138,10 +138,10 @@ impl Attempts {
         };
         match outcome {
             Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())) },
-            Ok(Err(workers::Error::Cancelled)) if *self.stopping.borrow() => {
+            Ok(Err(workers::Error::Cancelled { .. })) if *self.stopping.borrow() => {
                 Ending::Interrupted { reason: "the daemon was stopped".into() }
             }
-            Ok(Err(workers::Error::Cancelled)) => Ending::Stopped,
+            Ok(Err(workers::Error::Cancelled { .. })) => Ending::Stopped,
             Ok(Err(error)) => failed(error.to_string()),
             Err(_panic) => failed("the worker panicked; this is a bug, and the daemon's log says where".to_owned()),
         }
@@ -217,7 +217,8 @@ fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String
     let made = match config {
         WorkerConfig::PassivateUsers(users) => {
             let database = all.databases.get(&users.database);
-            let database = database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
+            let database =
+                database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
             let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
             workers::PassivateUsers {
                 database: users.database.clone(),
@@ -263,11 +264,8 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
     while let Some(report) = reports.recv().await {
         let command = match report {
             Report::Spawned { job, attempt, identity } => {
-                let process = event::Process {
-                    pid: identity.pid,
-                    start_time: identity.start_time,
-                    boot_id: identity.boot_id,
-                };
+                let process =
+                    event::Process { pid: identity.pid, start_time: identity.start_time, boot_id: identity.boot_id };
                 Command::ReportSpawned { job, attempt, process }
             }
             Report::Ended(ended) => {

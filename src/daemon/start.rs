@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, mpsc};
 
+use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::housekeeping;
-use super::app::{Daemon, Parts};
 use super::signals::{Early, Wish, Wishes};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -30,6 +30,9 @@ use crate::{control, history, logging};
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// After an attempt's grace has passed, how long its report may take.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long answers under way may take once the daemon stops.
+const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
 /// How to start.
 #[derive(Clone, Debug)]
@@ -165,11 +168,22 @@ async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnc
         archive: archive.clone(),
         checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
     };
-    let daemon = Arc::new(Daemon::new(Parts { options, engine: engine_handle.clone(), archive, journal: reader, upkeep, outputs, attempts, report }));
+    let daemon = Arc::new(Daemon::new(Parts {
+        options,
+        engine: engine_handle.clone(),
+        archive,
+        journal: reader,
+        upkeep,
+        outputs,
+        attempts,
+        report,
+    }));
     tokio::spawn(forward_reports(reported, engine_handle.clone()));
     tokio::spawn(forward_commands(commanded, engine_handle.clone()));
     let mut engine = tokio::spawn(run_engine(engine, inbox));
-    let server = tokio::spawn(control::serve(listener, daemon.clone()));
+    let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
+    let stopping = async move { drop(hung_up.await) };
+    let server = tokio::spawn(control::serve(listener, daemon.clone(), stopping));
     let wake = Arc::new(Notify::new());
     let _ticks = housekeeping::ticks(wake.clone(), config.repair_every).await;
     if let Err(error) = &_ticks {
@@ -200,7 +214,9 @@ async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnc
         }
     };
     housekeeper.abort();
-    server.abort();
+    // Answers under way may end; a follower of the journal would never.
+    drop(hang_up);
+    let _: Result<_, _> = tokio::time::timeout(ANSWERS_GRACE, server).await;
     // A stale socket would only make clients wait; it goes with us.
     let _: Result<(), _> = std::fs::remove_file(&config.socket);
     match ended {
@@ -232,7 +248,11 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     match std::os::unix::net::UnixStream::connect(socket) {
         Ok(_) => {
             let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-            return Err(Failure::File { what: "another daemon answers on the socket", path: socket.to_owned(), source });
+            return Err(Failure::File {
+                what: "another daemon answers on the socket",
+                path: socket.to_owned(),
+                source,
+            });
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
@@ -247,8 +267,7 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 async fn end_leftovers(state: &crate::core::state::State) {
     let left = state.durable().running.iter().filter_map(|(job, running)| {
         let process = running.process?;
-        let identity =
-            Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
+        let identity = Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
         let (job, attempt) = (*job, running.attempt);
         Some(async move { (job, identity.end_group(job, attempt, LEFTOVER_GRACE).await) })
     });

@@ -136,6 +136,10 @@ impl Machine {
         self.closed = true;
     }
 
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
     /// Whether the last act has been done.
     pub fn is_closed(&self) -> bool {
         self.closed

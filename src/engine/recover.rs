@@ -41,7 +41,7 @@ pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> R
         let wanted = commit.seq > applied;
         replay(&mut state, &commit, wanted.then_some(&mut rows))?;
         if wanted {
-            archive.append(commit.seq, rows);
+            archive.append(commit.seq, commit.at, rows);
         }
     }
     Ok(Recovered { state, replayed })

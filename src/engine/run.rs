@@ -180,7 +180,7 @@ impl Engine {
     /// Lets out what waited for a commit: first the history, so that whoever is told of an end can look it up.
     fn release(&mut self, mut release: Release, inbox: &Inbox) {
         let seq: Seq = release.seq;
-        self.archive.append(seq, std::mem::take(&mut release.rows));
+        self.archive.append(seq, release.at, std::mem::take(&mut release.rows));
         self.machine.released(seq);
         for effect in release.effects.drain(..) {
             match effect {
