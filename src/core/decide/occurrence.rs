@@ -75,7 +75,19 @@ struct Decision<'a> {
 
 impl<'a> Decision<'a> {
     fn new(state: &'a State, task: &'a Task, due: &'a DueSchedule, now: Timestamp, events: &'a mut Vec<Event>) -> Self {
-        Decision { state, task, due, now, events, created: 0, live: Vec::new(), replaced: 0, has_replaced: false, row: None, last: now }
+        Decision {
+            state,
+            task,
+            due,
+            now,
+            events,
+            created: 0,
+            live: Vec::new(),
+            replaced: 0,
+            has_replaced: false,
+            row: None,
+            last: now,
+        }
     }
 
     fn one(&mut self, at: Timestamp, following: Option<Timestamp>) {
