@@ -42,6 +42,12 @@ impl Checkpointer {
         self.checksum = checksum;
     }
 
+    /// Whether the commits since the last checkpoint outweigh it, and none is being written.
+    pub fn is_due(&self) -> bool {
+        let enough = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
+        enough && !self.writing.load(Ordering::Acquire)
+    }
+
     /// Begins a checkpoint if the commits since the last one outweigh it. Nothing may be in flight, and what is
     /// being gathered may not have events yet.
     pub fn consider(
@@ -50,10 +56,11 @@ impl Checkpointer {
         journal: &SharedJournal,
         archive: &Arc<Archive>,
     ) -> Result<(), journal::Error> {
-        let due = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
-        if !due || machine.gathered_bytes() > 0 || self.writing.swap(true, Ordering::AcqRel) {
+        // Only this thread sets `writing`, so nothing comes between the question and the answer.
+        if !self.is_due() || machine.gathered_bytes() > 0 {
             return Ok(());
         }
+        self.writing.store(true, Ordering::Release);
         let upkeep = {
             let mut journal = lock(journal);
             journal.rotate()?;

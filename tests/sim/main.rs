@@ -9,6 +9,7 @@
 //! | `past.rs` | the history in memory, which loses what it had not written |
 //! | `checks.rs` | what must hold, after a crash and at the end |
 //! | `random.rs` | numbers from the seed |
+//! | `real_loop.rs` | the daemon's own loop, over a journal in memory |
 //!
 //! `DAYBOOK_SIM_SEEDS=1000 cargo test --test sim` runs more seeds. One that fails is printed: it belongs into `FOUND`.
 
@@ -17,6 +18,7 @@ mod clients;
 mod executor;
 mod past;
 mod random;
+mod real_loop;
 mod world;
 
 use world::{Mode, World};
