@@ -228,6 +228,11 @@ impl Machine {
         // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
         self.open(now);
         self.last_look = Some(now);
+        let behind = now.wall.0 - self.state.scalars().at.0;
+        if self.state.scalars().seq > Seq(0) && behind < -CLOCK_TOLERANCE_MS {
+            // The clock was set back while nobody looked, by this much at least.
+            self.step(behind, now.wall);
+        }
         let answer = self.run(&start);
         self.define(tasks);
         if answer == Ok(Answer::Started { new_boot: true }) {
@@ -268,15 +273,21 @@ impl Machine {
         }
     }
 
+    /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
+    pub fn start_ready(&mut self) {
+        if !self.execution || self.draining || self.gathering.is_none() {
+            return;
+        }
+        let at = self.at();
+        while let Some(event) = decide::next_start(&self.state) {
+            self.happen(event, at);
+        }
+    }
+
     /// Ends the gathering: starts what may start, and returns the commit. Without events the number is
     /// that of the last commit, and there is nothing to append.
     pub fn seal(&mut self) -> Option<Sealed> {
-        if self.execution && !self.draining && self.gathering.is_some() {
-            let at = self.at();
-            while let Some(event) = decide::next_start(&self.state) {
-                self.happen(event, at);
-            }
-        }
+        self.start_ready();
         let gathering = self.gathering.take()?;
         let mut seq = self.state.scalars().seq;
         if gathering.events > 0 {
@@ -329,14 +340,18 @@ impl Machine {
         }
     }
 
+    fn step(&mut self, milliseconds: i64, now: Timestamp) {
+        let moved = self.calendar.step(&self.state, milliseconds, now);
+        let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds, moved });
+    }
+
     fn look_at_clocks(&mut self, now: Now) {
         let Some(last) = self.last_look.replace(now) else { return };
         let elapsed = now.elapsed.saturating_sub(last.elapsed);
         let asleep = elapsed.saturating_sub(now.awake.saturating_sub(last.awake));
         let step = now.wall.0 - last.wall.0 - elapsed.as_millis() as i64;
         if step.abs() > CLOCK_TOLERANCE_MS {
-            let moved = self.calendar.step(&self.state, step, now.wall);
-            let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds: step, moved });
+            self.step(step, now.wall);
         }
         if asleep.as_millis() as i64 > CLOCK_TOLERANCE_MS {
             let _: Result<Answer, Rejection> = self.run(&Command::NoteSuspend { duration: asleep });

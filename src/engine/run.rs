@@ -159,6 +159,7 @@ impl Engine {
         self.machine.begin(self.clock.now());
         for act in acts.drain(..) {
             let reply = act(&mut self.machine, &*self.archive);
+            self.machine.start_ready();
             self.machine.reply(reply);
         }
     }
