@@ -136,7 +136,7 @@ impl Partition {
             Slot::Dropped => return Ok(None),
             Slot::Open(db) => db.clone(),
             Slot::Closed => {
-                let db = Arc::new(Db::open(&self.path, READ_CACHE_BYTES)?);
+                let db = Arc::new(self.open_sealed()?);
                 *slot = Slot::Open(db.clone());
                 opened = true;
                 db
@@ -150,6 +150,15 @@ impl Partition {
             shared.opened(self.clone());
         }
         answer.map(Some)
+    }
+
+    /// The meta entry was written last: when it is as it was, sled did not cut off a damaged end of its log.
+    fn open_sealed(&self) -> Result<Db, Error> {
+        let db = Db::open(&self.path, READ_CACHE_BYTES)?;
+        if db.meta()?.as_deref() != Some(&self.summary().encode()) {
+            return Err(Error::damaged(&self.path, "its database does not reach to where it was sealed"));
+        }
+        Ok(db)
     }
 
     /// Writes to the database of the open partition, which stays locked meanwhile.
@@ -186,18 +195,26 @@ impl Partition {
         write_lock(&self.known).summary = summary;
     }
 
+    /// Opens a sealed database once: that checks it, makes later opens quick, and lets its size be final.
+    pub fn settle(&self) -> Result<(), Error> {
+        let slot = lock(&self.slot);
+        // A search may have been faster, and has opened it then.
+        if matches!(*slot, Slot::Closed) { self.open_sealed().map(drop) } else { Ok(()) }
+    }
+
     /// Packs the index onto the disk and gives back its memory: nothing will be written to it any more.
     pub fn seal(&self, db: &Db) -> Result<(), Error> {
-        let words = {
+        let (summary, words) = {
             let known = read_lock(&self.known);
             let Terms::Open(index) = &known.terms else { return Ok(()) };
-            index.pack(db)?;
+            let summary = Summary { lists: index.pack(db)?, ..known.summary };
+            db.put_meta(&summary.encode())?;
             db.sync()?;
             let filter = index.filter();
-            sealed::write(&self.path, &known.summary, &filter)?;
-            filter.words.len() as u64
+            sealed::write(&self.path, &summary, &filter)?;
+            (summary, filter.words.len() as u64)
         };
-        write_lock(&self.known).terms = Terms::Sealed { words, filter: None };
+        *write_lock(&self.known) = Known { summary, terms: Terms::Sealed { words, filter: None } };
         self.close();
         Ok(())
     }
