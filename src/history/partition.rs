@@ -41,7 +41,7 @@ struct Known {
 
 enum Terms {
     Open(Index),
-    Sealed { words: u64, filter: Option<Filter> },
+    Sealed { words: u64, filter: Option<Arc<Filter>> },
 }
 
 impl Partition {
@@ -68,25 +68,37 @@ impl Partition {
 
     /// Whether rows of the term may be in here; never `false` when they are.
     pub fn may_contain(&self, term: u64, probe: Probe, shared: &Shared) -> Result<bool, Error> {
+        if let Terms::Open(index) = &read_lock(&self.known).terms {
+            return Ok(index.contains(term));
+        }
+        if let Some(filter) = self.filter(shared)? {
+            return Ok(filter.may_contain(probe));
+        }
         let words = match &read_lock(&self.known).terms {
-            Terms::Open(index) => return Ok(index.contains(term)),
-            Terms::Sealed { filter: Some(filter), .. } => return Ok(filter.may_contain(probe)),
+            Terms::Open(_) => return Ok(false), // dropped meanwhile
+            Terms::Sealed { words, .. } => *words,
+        };
+        sealed::may_contain(&self.path, words, probe)
+    }
+
+    /// The filter, from memory or into it; `None` when the partition is open, or there is no memory for it.
+    pub fn filter(&self, shared: &Shared) -> Result<Option<Arc<Filter>>, Error> {
+        let words = match &read_lock(&self.known).terms {
+            Terms::Open(_) => return Ok(None),
+            Terms::Sealed { filter: Some(filter), .. } => return Ok(Some(filter.clone())),
             Terms::Sealed { words, filter: None } => *words,
         };
-        if matches!(*lock(&self.slot), Slot::Dropped) {
-            return Ok(false);
-        }
         if !shared.filters.reserve(words) {
-            return sealed::may_contain(&self.path, words, probe);
+            return Ok(None);
         }
         let loaded = sealed::filter(&self.path).inspect_err(|_| shared.filters.release(words))?;
-        let answer = loaded.may_contain(probe);
+        let loaded = Arc::new(loaded);
         match &mut write_lock(&self.known).terms {
-            Terms::Sealed { filter: filter @ None, .. } => *filter = Some(loaded),
-            _ => shared.filters.release(words), // another thread was faster
+            Terms::Sealed { filter: filter @ None, .. } => *filter = Some(loaded.clone()),
+            _ => shared.filters.release(words), // another thread was faster, or it was dropped
         }
         shared.tend();
-        Ok(answer)
+        Ok(Some(loaded))
     }
 
     /// Gives the memory of the filter back.
@@ -154,7 +166,7 @@ impl Partition {
 
     /// The meta entry was written last: when it is as it was, sled did not cut off a damaged end of its log.
     fn open_sealed(&self) -> Result<Db, Error> {
-        let db = Db::open(&self.path, READ_CACHE_BYTES)?;
+        let db = Db::reopen(&self.path, READ_CACHE_BYTES)?;
         if db.meta()?.as_deref() != Some(&self.summary().encode()) {
             return Err(Error::damaged(&self.path, "its database does not reach to where it was sealed"));
         }

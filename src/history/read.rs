@@ -44,16 +44,23 @@ pub struct Rows {
 impl Rows {
     pub(super) fn new(shared: Arc<Shared>, term: Option<u64>, since: Option<Timestamp>) -> Rows {
         let view = shared.view(term);
+        let rows = Rows::none(shared);
+        let partitions = view.partitions.to_vec();
+        Rows { term, since, up_to: view.applied, pending: view.pending, partitions, ..rows }
+    }
+
+    /// No rows.
+    pub(super) fn none(shared: Arc<Shared>) -> Rows {
         Rows {
             shared,
-            term,
-            since,
-            up_to: view.applied,
-            pending: view.pending,
+            term: None,
+            since: None,
+            up_to: Seq(0),
+            pending: Vec::new(),
             ready: Vec::new(),
             chunks: Vec::new(),
             current: None,
-            partitions: view.partitions.to_vec(),
+            partitions: Vec::new(),
             decompressor: None,
         }
     }
