@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 use crate::core::command::AddJob;
-use crate::core::event::Event;
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::rejection::Rejection;
+use crate::core::repair::Report;
 use crate::core::time::{Timestamp, seconds};
 use crate::core::view::{JobView, OccurrenceView, Progress};
+use crate::engine::{self, Committed};
 
 /// Why the daemon did not do what it was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,21 @@ impl From<Rejection> for Refusal {
     }
 }
 
+impl From<engine::Refusal> for Refusal {
+    fn from(refusal: engine::Refusal) -> Refusal {
+        match refusal {
+            engine::Refusal::Rejected(rejection) => Refusal::Rejected(rejection),
+            engine::Refusal::Gone(gone) => gone.into(),
+        }
+    }
+}
+
+impl From<engine::Gone> for Refusal {
+    fn from(_: engine::Gone) -> Refusal {
+        Refusal::Gone
+    }
+}
+
 /// The daemon as the server sees it. What changes the state is durable when the future is done, and
 /// what is shown is as of a durable commit.
 pub trait Service: Send + Sync + 'static {
@@ -53,7 +69,7 @@ pub trait Service: Send + Sync + 'static {
     /// Whether the engine takes commands.
     fn health(&self) -> BoxFuture<'_, Result<(), Refusal>>;
     fn status(&self) -> BoxFuture<'_, Result<Status, Refusal>>;
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<RepairReport, Refusal>>;
+    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
     /// Reads the config anew and answers what changed, a line each.
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
 
@@ -103,14 +119,6 @@ pub type Output = BoxStream<'static, io::Result<Bytes>>;
 
 /// Commits as they are read from the journal.
 pub type Commits = BoxStream<'static, Result<Arc<Committed>, Refusal>>;
-
-/// A durable commit.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Committed {
-    pub seq: Seq,
-    pub at: Timestamp,
-    pub events: Vec<Event>,
-}
 
 /// What became of a job that was to be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,27 +254,6 @@ pub struct TaskView {
     pub queue_size: u32,
     pub priority: u8,
     pub attempts: u32,
-}
-
-/// What a sweep found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepairReport {
-    pub findings: Vec<Finding>,
-    /// How many of them were put right.
-    pub fixed: u32,
-    pub dry_run: bool,
-}
-
-/// One finding of a sweep.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
-    /// The name of the rule that does not hold.
-    pub invariant: Box<str>,
-    /// What it does not hold for: `job 17`, `task backup`.
-    pub subject: Box<str>,
-    pub explanation: Box<str>,
-    /// What was, or with `dry_run` would be, done.
-    pub action: Box<str>,
 }
 
 /// What walking the journal has shown.
