@@ -16,7 +16,7 @@ use super::problem::{
     BODY_CUT_OFF, BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_JSON, INVALID_VALUE, Problem, TOO_MANY_PER_CALL,
     UNKNOWN_FIELD, UNSUPPORTED_MEDIA_TYPE,
 };
-use super::wire::{AddRequest, Fields, Text};
+use super::wire::{AddRequest, Fields, Object, Text};
 use crate::core::command::AddJob;
 use crate::core::limits;
 
@@ -81,7 +81,7 @@ pub async fn object(request: Request<Body>) -> Result<Bytes, Problem> {
 
 /// Reads one object.
 pub fn parse<'a, T: Fields<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| diagnose::<T>(bytes, error))
+    serde_json::from_slice(bytes).map(|Object(value)| value).map_err(|error| diagnose::<T>(bytes, error))
 }
 
 /// What exactly is wrong with an object that was refused with `error`.
@@ -149,12 +149,12 @@ fn too_many() -> Problem {
 }
 
 fn array(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
-    if let Ok(requests) = serde_json::from_slice::<Vec<AddRequest<'_>>>(bytes) {
+    if let Ok(requests) = serde_json::from_slice::<Vec<Object<AddRequest<'_>>>>(bytes) {
         if requests.len() > limits::JOBS_PER_CALL_MAX {
             return Err(too_many());
         }
         let jobs = requests.into_iter().enumerate();
-        return jobs.map(|(i, request)| request.into_job().map_err(|e| e.in_line("element", i + 1))).collect();
+        return jobs.map(|(i, Object(request))| request.into_job().map_err(|e| e.in_line("element", i + 1))).collect();
     }
     let elements: Vec<&RawValue> =
         serde_json::from_slice(bytes).map_err(|e| Problem::new(INVALID_JSON, e.to_string()))?;
@@ -200,6 +200,7 @@ mod tests {
             (r#"{"task":"t"} x"#, "invalid_json", "trailing characters"),
             (r#"{"task":1} x"#, "invalid_json", "trailing characters"),
             ("[]", "invalid_value", "not an object"),
+            (r#"["t"]"#, "invalid_value", "not an object"),
             (r#""text""#, "invalid_value", "not an object"),
             (r#"{"task":"t","prioriti":1}"#, "unknown_field", "did you mean `priority`?"),
             (r#"{"task":"t","zzz":1}"#, "unknown_field", "known are task, args"),
@@ -229,7 +230,7 @@ mod tests {
         let problem =
             jobs(format!("[{good},{{\"task\":\"t\",\"priority\":10}}]").as_bytes(), Format::Json).unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
-        let problem = jobs(format!("[{good},7]").as_bytes(), Format::Json).unwrap_err();
+        let problem = jobs(format!("[{good},[\"t\"]]").as_bytes(), Format::Json).unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
         let problem = jobs(format!("[{good}").as_bytes(), Format::Json).unwrap_err();
         assert_eq!(problem.kind, INVALID_JSON);

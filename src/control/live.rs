@@ -15,10 +15,11 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
 use super::problem::Problem;
-use super::service::{Commits, Committed, Refusal};
+use super::service::{Commits, Refusal};
 use crate::core::event::Event;
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::view::JobView;
+use crate::engine::Committed;
 
 /// Bytes that are gathered before a piece is sent.
 const PIECE_BYTES: usize = 32 * 1024;

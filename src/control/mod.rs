@@ -14,7 +14,7 @@ mod query;
 mod reply;
 mod server;
 pub mod service;
-mod wire;
+pub mod wire;
 
 pub use server::{CONNECTIONS_MAX, serve};
 pub use service::{Refusal, Service};
