@@ -27,8 +27,9 @@ pub fn run(args: &Args, _: &Common) -> Exit {
 fn start(args: &Args) -> Result<Exit, Failure> {
     let daybook = std::env::current_exe()
         .map_err(|error| Failure::new(Exit::Internal, "failed to find this program").because(error.to_string()))?;
-    let demo = demo::prepare(&args.dir, &daybook)
-        .map_err(|error| Failure::new(Exit::Disk, format!("failed to {error}")).hint("give another folder with `--dir`"))?;
+    let demo = demo::prepare(&args.dir, &daybook).map_err(|error| {
+        Failure::new(Exit::Disk, format!("failed to {error}")).hint("give another folder with `--dir`")
+    })?;
     let options = Options { config: demo.config.clone(), state_dir: None, socket: None };
     daemon::run(&options, |_| eprint!("{}", Welcome { demo: &demo, daybook: &daybook }))?;
     Ok(Exit::Done)
@@ -48,7 +49,10 @@ impl fmt::Display for Welcome<'_> {
         writeln!(f, "  export DAYBOOK_SOCKET={socket}")?;
         writeln!(f, "  alias daybook={daybook}")?;
         writeln!(f, "  daybook status                            # is it well, what runs, what comes next")?;
-        writeln!(f, "  daybook jobs                              # what ran; `daybook output 1` shows what it printed")?;
+        writeln!(
+            f,
+            "  daybook jobs                              # what ran; `daybook output 1` shows what it printed"
+        )?;
         writeln!(f, "  daybook occurrences heartbeat             # every occurrence, and what became of it")?;
         writeln!(f, "  daybook add greet --arg name=Ada --wait   # a one-shot job, with progress and a result\n")?;
         writeln!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.\n", std::process::id())

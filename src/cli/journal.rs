@@ -13,9 +13,9 @@ use super::render::{Colour, count};
 use super::session::Session;
 use crate::control::client::{Answer, Error};
 use crate::control::service::Verified;
-use crate::{config, daemon};
 use crate::core::id::JobId;
 use crate::error::Exit;
+use crate::{config, daemon};
 
 /// Characters of a value that are shown.
 const VALUE_MAX: usize = 60;
