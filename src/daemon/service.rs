@@ -28,22 +28,7 @@ use crate::core::time::Timestamp;
 use crate::core::view::{JobView, OccurrenceView, Progress};
 use crate::core::why;
 use crate::engine::calendar::Calendar;
-use crate::engine::{self, Gone};
-
-impl From<Gone> for Refusal {
-    fn from(Gone: Gone) -> Refusal {
-        Refusal::Gone
-    }
-}
-
-impl From<engine::Refusal> for Refusal {
-    fn from(refusal: engine::Refusal) -> Refusal {
-        match refusal {
-            engine::Refusal::Rejected(rejection) => Refusal::Rejected(rejection),
-            engine::Refusal::Gone(Gone) => Refusal::Gone,
-        }
-    }
-}
+use crate::engine::{self, Committed};
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::Failed(error.to_string())
