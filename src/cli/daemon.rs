@@ -42,10 +42,10 @@ impl From<daemon::Failure> for Failure {
             Why::Internal(_) => (Exit::Internal, "please report this, with the lines before it"),
         };
         let text = failure.to_string();
-        let (message, causes) = match failure {
+        let (message, causes): (String, Vec<String>) = match failure {
             Why::Config(_) => ("the config has errors".to_owned(), text.lines().map(str::to_owned).collect()),
             _ => (text, Vec::new()),
         };
-        Failure { causes, ..Failure::new(exit, message).hint(hint) }
+        causes.into_iter().fold(Failure::new(exit, message).hint(hint), Failure::because)
     }
 }
