@@ -23,7 +23,8 @@ use crate::journal::head::sync_dir;
 use crate::journal::parts::{self, Key};
 use crate::journal::walk::{Batch, Source, gather};
 
-/// Bytes of sled's page cache.
+/// Bytes of sled's page cache. It is a wish: sled keeps about the last 1,000 leaves (some 50 MB) whatever stands here,
+/// because it looks at a shard of its cache only after 64 accesses. What bounds memory is the size of a generation.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes that are allocated at once ahead of sled's writing. A commit into allocated space needs no new block and no new file
 /// length to become durable, which makes it cheaper by a fifth to a half.
@@ -52,7 +53,7 @@ impl Database {
         let config = sled::Config::default()
             .path(dir)
             .mode(sled::Mode::HighThroughput)
-            .cache_capacity(std::env::var("X_CACHE").map_or(CACHE_BYTES, |v| v.parse().unwrap()))
+            .cache_capacity(CACHE_BYTES)
             .use_compression(false)
             .flush_every_ms(None);
         let mut waits = 0;
