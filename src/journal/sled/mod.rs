@@ -79,7 +79,6 @@ impl SledJournal {
         let checksum = record::encode(head, payload, &mut self.compressor, &mut self.buffer);
         self.live.insert(head.seq.0, &self.buffer)?;
         self.live.sync()?;
-        self.live.allocate_ahead();
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
