@@ -1,9 +1,12 @@
 //! `daybook demo`
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use super::Common;
 use super::failure::Failure;
+use crate::daemon::{self, Options};
+use crate::demo::{self, Demo};
 use crate::error::Exit;
 
 /// Run a daemon to try things out with
@@ -17,6 +20,41 @@ pub struct Args {
     pub dir: PathBuf,
 }
 
-pub fn run(_: &Args, _: &Common) -> Exit {
-    Failure::new(Exit::Internal, "this build has no demo").report()
+pub fn run(args: &Args, _: &Common) -> Exit {
+    start(args).unwrap_or_else(Failure::report)
+}
+
+fn start(args: &Args) -> Result<Exit, Failure> {
+    let daybook = std::env::current_exe()
+        .map_err(|error| Failure::new(Exit::Internal, "failed to find this program").because(error.to_string()))?;
+    let demo = demo::prepare(&args.dir, &daybook).map_err(|error| {
+        Failure::new(Exit::Disk, format!("failed to {error}")).hint("give another folder with `--dir`")
+    })?;
+    let options = Options { config: demo.config.clone(), state_dir: None, socket: None };
+    daemon::run(&options, |_| eprint!("{}", Welcome { demo: &demo, daybook: &daybook }))?;
+    Ok(Exit::Done)
+}
+
+/// What is going on, and what to try next.
+struct Welcome<'a> {
+    demo: &'a Demo,
+    daybook: &'a Path,
+}
+
+impl fmt::Display for Welcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dir, socket, daybook) = (self.demo.dir.display(), self.demo.socket.display(), self.daybook.display());
+        writeln!(f, "\nDaybook runs in {dir}. It has just passivated users of app.db that were not seen for 30 days,")?;
+        writeln!(f, "deleted old files in logs/, and says every ten seconds that it is there. In another terminal:\n")?;
+        writeln!(f, "  export DAYBOOK_SOCKET={socket}")?;
+        writeln!(f, "  alias daybook={daybook}")?;
+        writeln!(f, "  daybook status                            # is it well, what runs, what comes next")?;
+        writeln!(
+            f,
+            "  daybook jobs                              # what ran; `daybook output 1` shows what it printed"
+        )?;
+        writeln!(f, "  daybook occurrences heartbeat             # every occurrence, and what became of it")?;
+        writeln!(f, "  daybook add greet --arg name=Ada --wait   # a one-shot job, with progress and a result\n")?;
+        writeln!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.\n", std::process::id())
+    }
 }

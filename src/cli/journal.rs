@@ -1,11 +1,13 @@
 //! `daybook journal`
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::CONFIG_DEFAULT;
 use super::failure::Failure;
 use super::render::{Colour, count};
 use super::session::Session;
@@ -13,6 +15,7 @@ use crate::control::client::{Answer, Error};
 use crate::control::service::Verified;
 use crate::core::id::JobId;
 use crate::error::Exit;
+use crate::{config, daemon};
 
 /// Characters of a value that are shown.
 const VALUE_MAX: usize = 60;
@@ -45,7 +48,7 @@ enum Verb {
     /// Walk the journal and check that it is whole
     ///
     /// Follows the chain of checksums, and compares a replay with the history. Exits with 74 if something
-    /// is wrong.
+    /// is wrong. Without a running daemon it looks at the state folder of the config itself.
     Verify,
 }
 
@@ -116,10 +119,13 @@ fn plain(raw: &str) -> String {
 }
 
 async fn verify(session: &mut Session) -> Result<Exit, Failure> {
-    let whole = session.get("/v1/journal/verify").await?;
-    let verified: Verified = whole.read()?;
+    let verified: Verified = match session.get("/v1/journal/verify").await {
+        Ok(whole) => whole.read()?,
+        Err(failure) if failure.exit == Exit::Unreachable => offline(session)?,
+        Err(failure) => return Err(failure),
+    };
     if session.json {
-        session.out.line(&whole.bytes)?;
+        session.out.line(serde_json::to_string(&verified).map_err(Error::Garbled)?)?;
     } else {
         let (commits, events) = (count(verified.commits, "commit"), count(verified.events, "event"));
         let span = format!("commits {} to {}", verified.first, verified.last);
@@ -135,6 +141,13 @@ async fn verify(session: &mut Session) -> Result<Exit, Failure> {
     let mut failure = Failure::new(Exit::Disk, "the journal is damaged");
     failure.causes = verified.problems.iter().map(|problem| problem.to_string()).collect();
     Err(failure)
+}
+
+/// Looks at the state folder itself, as no daemon answers; its lock keeps one from starting meanwhile.
+fn offline(session: &Session) -> Result<Verified, Failure> {
+    let config = session.common.config.as_deref().unwrap_or(Path::new(CONFIG_DEFAULT));
+    let config = config::load(config).map_err(daemon::Failure::Config)?;
+    Ok(daemon::verify_offline(&config.state_dir)?)
 }
 
 /// An object's keys and values in their order.

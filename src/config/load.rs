@@ -17,6 +17,8 @@ use crate::core::limits;
 
 /// Mistakes of syntax that are told for one file: after the first few, they follow from one another.
 const SYNTAX_ERRORS_MAX: usize = 10;
+/// Bytes of a socket's path: `sun_path`, less the final zero.
+const SOCKET_BYTES_MAX: usize = 107;
 /// How the address of a database begins.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
 
@@ -142,6 +144,16 @@ impl Loader {
         let (state_dir, socket) = (table.path("state_dir"), table.path("socket"));
         config.state_dir = state_dir.unwrap_or_else(|| config.state_dir.clone());
         config.socket = socket.unwrap_or_else(|| config.socket.clone());
+        if config.socket.as_os_str().len() > SOCKET_BYTES_MAX {
+            let message =
+                format!("its full path has {} bytes, more than {SOCKET_BYTES_MAX}", config.socket.as_os_str().len());
+            table.report(
+                table.value_place("socket"),
+                "socket",
+                message,
+                "Linux takes no longer one: choose a shorter path",
+            );
+        }
         config.execution = table.flag("execution").unwrap_or(config.execution);
         config.stop_timeout = table.duration("stop_timeout").unwrap_or(config.stop_timeout);
         if let Some(repair) = table.table("repair") {

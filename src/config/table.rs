@@ -305,14 +305,22 @@ impl<'r> Table<'r> {
             let (Kind::Table(section) | Kind::TableOrDuration(section)) = entry.key.kind else {
                 unreachable!("`{key}` is declared as a table")
             };
-            Ok((section, as_table(entry.value)?))
+            let first = section.keys().next().map_or("…", |first| first.name);
+            let table = as_table(entry.value, || format!("write it as {key} = {{ {first} = … }}"))?;
+            Ok((section, table))
         })?;
         Some(Table::new(self.context, section, self.full(key), self.entry(key)?.place, table))
     }
 
     /// What stands under free names in the table of a key, in the order of the file.
     pub fn named(&self, key: &str) -> Vec<Named<'r>> {
-        let Some(table) = self.get(key, |entry| as_table(entry.value)) else { return Vec::new() };
+        let read = |entry: &Entry<'r>| {
+            as_table(entry.value, || match entry.key.kind {
+                Kind::Environment => format!("write it as {key} = {{ NAME = \"value\" }}"),
+                _ => format!("begin one with [{key}.NAME]"),
+            })
+        };
+        let Some(table) = self.get(key, read) else { return Vec::new() };
         let named = |(name, value): (&'r Spanned<std::borrow::Cow<'r, str>>, &'r Value<'r>)| Named {
             name: name.get_ref(),
             place: self.context.place(name.span().start),
@@ -325,7 +333,7 @@ impl<'r> Table<'r> {
 
     /// One of [`Table::named`] as a table; `full` is its full name.
     pub fn named_table(&self, section: &Section, full: String, named: &Named<'r>) -> Option<Table<'r>> {
-        match as_table(named.value) {
+        match as_table(named.value, || format!("begin it with [{full}]")) {
             Ok(table) => Some(Table::new(self.context, section, full, named.place, table)),
             Err(wrong) => {
                 self.context.report.add(named.place, full, wrong.message, wrong.hint);
@@ -345,10 +353,10 @@ pub(super) fn full_name(table: &str, key: &str) -> String {
     if table.is_empty() { key } else { format!("{table}.{key}") }
 }
 
-fn as_table<'r>(value: &'r Value<'r>) -> Result<&'r DeTable<'r>, Wrong> {
+fn as_table<'r>(value: &'r Value<'r>, hint: impl FnOnce() -> String) -> Result<&'r DeTable<'r>, Wrong> {
     match value.get_ref() {
         DeValue::Table(table) => Ok(table),
-        other => Err(expected("a table", other, String::new())),
+        other => Err(expected("a table", other, hint())),
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn duration(text: &str, least: Duration) -> Result<Duration, Wrong> {
 
 /// A duration as people write it: `1h 30m`.
 pub(super) fn in_words(duration: Duration) -> String {
-    if duration.as_secs() % 86_400 == 0 && duration.subsec_nanos() == 0 && duration.as_secs() > 0 {
+    if duration.as_secs().is_multiple_of(86_400) && duration.subsec_nanos() == 0 && duration.as_secs() > 0 {
         return format!("{}d", duration.as_secs() / 86_400); // 60d, not 1month 29days 13h
     }
     humantime::format_duration(duration).to_string()
@@ -76,7 +76,7 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
 pub(super) fn size_in_words(bytes: u64) -> String {
     const UNITS: [(&str, u64); 6] =
         [("GiB", 1 << 30), ("GB", 1_000_000_000), ("MiB", 1 << 20), ("MB", 1_000_000), ("KiB", 1 << 10), ("KB", 1000)];
-    match UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes % unit == 0) {
+    match UNITS.iter().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),
     }

@@ -108,7 +108,7 @@ impl AddJob {
         }
         match self.priority {
             Some(priority) if priority > limits::PRIORITY_MAX => Err(Invalid::Priority { priority }),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

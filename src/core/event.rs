@@ -129,13 +129,13 @@ pub struct AttemptSpawned {
 }
 
 /// What names a process for as long as the machine is up, and after.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     pub pid: u32,
     /// Clock ticks since boot, from `/proc/PID/stat`.
     pub start_time: u64,
-    /// `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: Box<str>,
+    /// `/proc/sys/kernel/random/boot_id`, as a number.
+    pub boot_id: u128,
 }
 
 /// The attempt has lived long enough that its start did not take the daemon down.

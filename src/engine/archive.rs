@@ -53,14 +53,13 @@ impl Archive {
         [&self.jobs, &self.occurrences, &self.keys]
     }
 
-    /// Takes the rows of a commit that is on disk.
-    pub fn append(&self, seq: Seq, rows: Vec<Row>) {
+    /// Takes the rows of a commit of the time `at` that is on disk.
+    pub fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
         let (mut jobs, mut occurrences, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let bytes = row.encode();
             match row {
                 Row::Job(job) => {
-                    let at = job.finished_at.unwrap_or(job.created_at);
                     let mut terms = vec![job_term(job.id)];
                     if let Some(key) = &job.key {
                         let mut entry = Vec::new();
@@ -72,7 +71,7 @@ impl Archive {
                 }
                 Row::Occurrence(occurrence) => {
                     let terms = vec![task_term(&occurrence.task)];
-                    occurrences.push(history::Row { at: occurrence.at, terms, bytes });
+                    occurrences.push(history::Row { at, terms, bytes });
                 }
             }
         }
@@ -128,6 +127,16 @@ impl Archive {
             Ok(found) => projection::decode_occurrence(&found.bytes).ok().filter(|row| *row.task == *task).map(Ok),
             Err(error) => Some(Err(error)),
         })
+    }
+
+    /// The stored rows of finished jobs, newest first.
+    pub fn job_rows(&self) -> history::Rows {
+        self.jobs.scan(None)
+    }
+
+    /// The stored rows of the ledger, newest first.
+    pub fn occurrence_rows(&self) -> history::Rows {
+        self.occurrences.scan(None)
     }
 
     fn job_with_key(&self, key: &str) -> Result<Option<(JobId, Box<str>)>, history::Error> {

@@ -68,6 +68,7 @@ pub struct Machine {
     execution: bool,
     /// No more attempts are started: the daemon stops.
     draining: bool,
+    closed: bool,
     gathering: Option<Gathering>,
     /// Keys of jobs that are finished but not yet in the history.
     leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
@@ -87,6 +88,7 @@ impl Machine {
             calendar: Calendar::default(),
             execution,
             draining: false,
+            closed: false,
             gathering: None,
             leaving: BTreeMap::new(),
             last_look: None,
@@ -122,9 +124,25 @@ impl Machine {
         self.execution
     }
 
-    /// From now on no attempt is started.
+    /// From now on no attempt is started and no job taken in.
     pub fn drain(&mut self) {
         self.draining = true;
+    }
+
+    /// The last act: what still runs is interrupted, and once that is on disk the engine ends.
+    pub fn close(&mut self) {
+        self.draining = true;
+        let _: Result<Answer, Rejection> = self.run(&Command::StopDaemon);
+        self.closed = true;
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether the last act has been done.
+    pub fn is_closed(&self) -> bool {
+        self.closed
     }
 
     /// Begins a commit, if none is being gathered: looks at the clocks, and decides what time alone has brought.
@@ -132,12 +150,16 @@ impl Machine {
         if self.gathering.is_some() {
             return;
         }
-        let release = Release { keep_events: self.keep_events, ..Release::default() };
-        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
+        self.open(now);
         self.look_at_clocks(now);
         if self.state.next_due().is_some_and(|due| due <= now.wall) {
             self.tick(now.wall);
         }
+    }
+
+    fn open(&mut self, now: Now) {
+        let release = Release { keep_events: self.keep_events, ..Release::default() };
+        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
     }
 
     /// The instant of the commit being gathered.
@@ -160,6 +182,9 @@ impl Machine {
 
     /// Adds a job, once its key has been looked up.
     pub fn add(&mut self, mut add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        if self.draining {
+            return Err(Rejection::Stopping);
+        }
         if let Some(key) = &add.key {
             let leaving = self.leaving.get(key).map(|(_, job, task)| (*job, task.clone()));
             add.known = match leaving {
@@ -197,13 +222,21 @@ impl Machine {
         }
     }
 
-    /// The start of the daemon, as one commit: what was running is interrupted, the config's tasks are
-    /// taken over, `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
-    pub fn start(&mut self, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+    /// Begins the first commit of a daemon: what was running is interrupted, the config's tasks are taken over,
+    /// `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
+    pub fn boot(&mut self, now: Now, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+        // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
+        self.open(now);
+        self.last_look = Some(now);
+        let behind = now.wall.0 - self.state.scalars().at.0;
+        if self.state.scalars().seq > Seq(0) && behind < -CLOCK_TOLERANCE_MS {
+            // The clock was set back while nobody looked, by this much at least.
+            self.step(behind, now.wall);
+        }
         let answer = self.run(&start);
         self.define(tasks);
         if answer == Ok(Answer::Started { new_boot: true }) {
-            for due in self.calendar.reboots(&self.state, self.at()) {
+            for due in self.calendar.reboots(&self.state, now.wall) {
                 let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             }
         }
@@ -240,15 +273,21 @@ impl Machine {
         }
     }
 
+    /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
+    pub fn start_ready(&mut self) {
+        if !self.execution || self.draining || self.gathering.is_none() {
+            return;
+        }
+        let at = self.at();
+        while let Some(event) = decide::next_start(&self.state) {
+            self.happen(event, at);
+        }
+    }
+
     /// Ends the gathering: starts what may start, and returns the commit. Without events the number is
     /// that of the last commit, and there is nothing to append.
     pub fn seal(&mut self) -> Option<Sealed> {
-        if self.execution && !self.draining && self.gathering.is_some() {
-            let at = self.at();
-            while let Some(event) = decide::next_start(&self.state) {
-                self.happen(event, at);
-            }
-        }
+        self.start_ready();
         let gathering = self.gathering.take()?;
         let mut seq = self.state.scalars().seq;
         if gathering.events > 0 {
@@ -301,14 +340,18 @@ impl Machine {
         }
     }
 
+    fn step(&mut self, milliseconds: i64, now: Timestamp) {
+        let moved = self.calendar.step(&self.state, milliseconds, now);
+        let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds, moved });
+    }
+
     fn look_at_clocks(&mut self, now: Now) {
         let Some(last) = self.last_look.replace(now) else { return };
         let elapsed = now.elapsed.saturating_sub(last.elapsed);
         let asleep = elapsed.saturating_sub(now.awake.saturating_sub(last.awake));
         let step = now.wall.0 - last.wall.0 - elapsed.as_millis() as i64;
         if step.abs() > CLOCK_TOLERANCE_MS {
-            let moved = self.calendar.step(&self.state, step, now.wall);
-            let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds: step, moved });
+            self.step(step, now.wall);
         }
         if asleep.as_millis() as i64 > CLOCK_TOLERANCE_MS {
             let _: Result<Answer, Rejection> = self.run(&Command::NoteSuspend { duration: asleep });

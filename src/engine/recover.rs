@@ -28,11 +28,17 @@ pub struct Recovered {
 
 /// Brings the state back and the projections up to it.
 pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> Result<Recovered, Error> {
-    let mut state = match upkeep.latest_checkpoint()? {
-        Some(checkpoint) => load(checkpoint)?,
-        None => State::default(),
-    };
     let applied = archive.applied();
+    let mut state = match upkeep.latest_checkpoint()? {
+        Some(checkpoint) if applied >= checkpoint.seq => load(checkpoint)?,
+        // A projection was lost: only a replay of everything can make it again, if everything is there.
+        Some(checkpoint) if reader.first() > Seq(1) => {
+            let (from, to) = (applied.next(), checkpoint.seq);
+            tracing::error!(%from, %to, "the history has lost commits that the journal no longer has");
+            load(checkpoint)?
+        }
+        Some(_) | None => State::default(),
+    };
     let mut replayed = 0;
     for commit in reader.read(state.scalars().seq.next()) {
         let commit = commit?;
@@ -41,7 +47,7 @@ pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> R
         let wanted = commit.seq > applied;
         replay(&mut state, &commit, wanted.then_some(&mut rows))?;
         if wanted {
-            archive.append(commit.seq, rows);
+            archive.append(commit.seq, commit.at, rows);
         }
     }
     Ok(Recovered { state, replayed })

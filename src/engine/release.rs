@@ -12,7 +12,7 @@ use crate::core::time::Timestamp;
 pub type Reply = Box<dyn FnOnce() + Send>;
 
 /// A commit that is on disk, as its followers see it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Committed {
     pub seq: Seq,
     pub at: Timestamp,

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::core::effect::{Effect, StartAttempt};
 use crate::core::id::{JobId, Seq};
 use crate::core::limits;
-use crate::journal::{self, Epoch, Journal};
+use crate::journal::{self, Epoch, Journal, Upkeep};
 
 /// Acts taken into one commit.
 const ACTS_PER_COMMIT: usize = 4096;
@@ -37,6 +37,11 @@ pub trait Executor: Send + Sync {
 
 /// The journal, shared between the engine and its writing thread; never both at once.
 pub type SharedJournal = Arc<Mutex<Box<dyn Journal>>>;
+
+/// The background work of a shared journal.
+pub fn upkeep(journal: &SharedJournal) -> Arc<dyn Upkeep> {
+    lock(journal).upkeep()
+}
 
 pub(super) fn lock(journal: &SharedJournal) -> MutexGuard<'_, Box<dyn Journal>> {
     journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -65,7 +70,8 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
     let (to_writer, mut written) = writer(engine.journal.clone(), engine.epoch);
     let mut acts: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
     let mut in_flight = false;
-    loop {
+    engine.commit_first(&inbox)?;
+    while in_flight || engine.machine.is_gathering() || !engine.machine.is_closed() {
         let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX;
         let wait = engine.wait();
         tokio::select! {
@@ -153,8 +159,16 @@ impl Engine {
         self.machine.begin(self.clock.now());
         for act in acts.drain(..) {
             let reply = act(&mut self.machine, &*self.archive);
+            self.machine.start_ready();
             self.machine.reply(reply);
         }
+    }
+
+    /// Commits what was gathered before the loop began: the start of the daemon.
+    fn commit_first(&mut self, inbox: &Inbox) -> Result<(), journal::Error> {
+        let Some(Sealed { seq, at, events, payload, release }) = self.machine.seal() else { return Ok(()) };
+        let written = lock(&self.journal).append(self.epoch, seq, at, events, &payload);
+        self.landed(InFlight { written, bytes: payload.len(), release }, inbox)
     }
 
     fn landed(&mut self, flight: InFlight, inbox: &Inbox) -> Result<(), journal::Error> {
@@ -167,7 +181,7 @@ impl Engine {
     /// Lets out what waited for a commit: first the history, so that whoever is told of an end can look it up.
     fn release(&mut self, mut release: Release, inbox: &Inbox) {
         let seq: Seq = release.seq;
-        self.archive.append(seq, std::mem::take(&mut release.rows));
+        self.archive.append(seq, release.at, std::mem::take(&mut release.rows));
         self.machine.released(seq);
         for effect in release.effects.drain(..) {
             match effect {

@@ -117,9 +117,9 @@ impl Group {
         }
     }
 
-    /// Sends SIGTERM unless that is `termed` already, SIGKILL at `kill_at`, and answers how many are left.
-    pub async fn end(self, termed: bool, kill_at: Instant) -> u32 {
-        if !termed && !self.signal(Signal::TERM) {
+    /// Sends SIGTERM now, SIGKILL at `kill_at`, and answers how many are left.
+    pub async fn end(self, kill_at: Instant) -> u32 {
+        if !self.signal(Signal::TERM) {
             return 0;
         }
         if self.wait_gone(kill_at).await == 0 || !self.signal(Signal::KILL) {
@@ -127,6 +127,12 @@ impl Group {
         }
         self.wait_gone(Instant::now() + KILLED_WAIT).await
     }
+}
+
+/// The instant in `duration` from now, however long that is.
+pub(super) fn far(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or_else(|| now + crate::core::limits::DURATION_MAX)
 }
 
 #[cfg(test)]

@@ -4,13 +4,11 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use crate::core::id::JobId;
 
-use super::group::{Group, Member, Stat};
+use super::group::{Group, Member, Stat, far};
 
 /// A process that no other process, before or after, shares its identity with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +54,11 @@ impl Identity {
             return Leftover::Gone;
         };
         let processes = self.proven(group, job, attempt).await;
-        if processes == 0 || !group.signal(Signal::TERM) {
+        if processes == 0 {
             return Leftover::Gone;
         }
         // From here on the group is looked at so often that its number cannot change its meaning.
-        match group.end(true, Instant::now() + grace).await {
+        match group.end(far(grace)).await {
             0 => Leftover::Ended { processes },
             processes => Leftover::Left { processes },
         }

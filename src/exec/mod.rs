@@ -12,6 +12,7 @@ mod environment;
 mod error;
 mod group;
 mod identity;
+mod lines;
 mod output;
 mod process;
 mod processes;
@@ -23,6 +24,7 @@ mod spec;
 
 pub use error::Error;
 pub use identity::{Identity, Leftover};
+pub use lines::Lines;
 pub use output::{Follow, Outputs};
 pub use processes::Processes;
 pub use prune::Pruned;

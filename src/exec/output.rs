@@ -165,6 +165,12 @@ impl Follow {
         }
     }
 
+    /// Ends with what is there now, even if the attempt goes on.
+    pub fn only_what_is_there(mut self) -> Follow {
+        self.live = None;
+        self
+    }
+
     /// Where the next bytes will come from.
     pub fn offset(&self) -> u64 {
         self.offset

@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::capture::{Capture, drain};
-use super::group::Group;
+use super::group::{Group, far};
 use super::processes::Shared;
 use super::report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 use super::result;
@@ -174,9 +174,9 @@ async fn end_stragglers(group: Group, spec: &Spec, ending: Option<Ending>) -> (u
         return (stragglers, Vec::new());
     }
     let left = match ending {
-        // What is left has had SIGTERM already, and gets the rest of the grace.
-        Some(ending) => group.end(true, if ending.killed { Instant::now() } else { ending.kill_at }).await,
-        None => group.end(false, far(spec.grace.min(STRAGGLER_GRACE_MAX))).await,
+        // What is left gets the rest of the grace, and SIGTERM once more: it may have been forked after the first.
+        Some(ending) => group.end(if ending.killed { Instant::now() } else { ending.kill_at }).await,
+        None => group.end(far(spec.grace.min(STRAGGLER_GRACE_MAX))).await,
     };
     let note = match left {
         0 => None,
@@ -195,10 +195,4 @@ fn outcome(main: MainEnd, spec: &Spec, wanted: Wanted) -> Outcome {
         (None, Exit::Code(exit_code)) if spec.is_success(exit_code) => Outcome::Succeeded { exit_code },
         (None, exit) => Outcome::Failed { exit },
     }
-}
-
-/// The instant in `duration` from now, however long that is.
-fn far(duration: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(duration).unwrap_or_else(|| now + crate::core::limits::DURATION_MAX)
 }

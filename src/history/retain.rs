@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::db::sync_dir;
@@ -29,7 +28,7 @@ impl Store {
                 return Err(Error::Stopped { reason });
             }
             writer.seal_if_over(now)?;
-            let partitions = shared.state().partitions.clone();
+            let partitions = shared.partitions();
             let droppable = partitions.len() - usize::from(writer.open.is_some());
             let cutoff = now - shared.options.keep_age;
             let mut size: u64 = partitions.iter().map(|partition| partition.disk_bytes()).sum();
@@ -46,9 +45,9 @@ impl Store {
             if !gone.is_empty() {
                 // The newest may be among them, and with it the only place that says how far it got.
                 if writer.open.is_none() {
-                    write_mark(&shared.dir, shared.state().applied)?;
+                    write_mark(&shared.dir, self.applied())?;
                 }
-                shared.state().partitions = Arc::new(kept);
+                shared.keep(kept);
             }
             gone
         };

@@ -21,9 +21,9 @@ pub enum Error {
     Scheme { scheme: String },
     /// The url names no file that could be opened.
     #[error(
-        "open database `{path}`: there is no such file; correct the url of `[databases.{database}]` (it is never created by a worker)"
+        "open database `{path}`: {problem}; correct the url of `[databases.{database}]` (a worker never creates a database)"
     )]
-    NoDatabase { database: String, path: PathBuf },
+    NoDatabase { database: String, path: PathBuf, problem: String },
     /// The table is not there, or is a view.
     #[error("find table `{table}` in database `{database}`: {problem}; correct `table`")]
     NoTable { database: String, table: String, problem: String },

@@ -146,7 +146,7 @@ fn relative_paths_start_at_the_folder_of_their_file() {
     assert_eq!(paths, &[format!("{}/tasks.d/logs/*.log", root.display())]);
 }
 
-/// 100,000 tasks, each with a problem of its own on its own line: nothing in here may be quadratic.
+/// 100,000 tasks, and 10,000 with a problem of its own each: nothing in here may be quadratic.
 #[test]
 fn a_hundred_thousand_tasks_load() {
     use std::fmt::Write;
@@ -159,13 +159,22 @@ fn a_hundred_thousand_tasks_load() {
         text
     };
     let names: Vec<String> = (0..40).map(|file| format!("tasks.d/{file}.toml")).collect();
-    let build = |extra: &str| -> TempDir {
-        let texts: Vec<String> = (0..40).map(|file| text(file, extra)).collect();
+    let build = |count: usize, extra: &str| -> TempDir {
+        let texts: Vec<String> = (0..count).map(|file| text(file, extra)).collect();
         let mut files: Vec<(&str, &[u8])> = vec![("daybook.toml", b"")];
         files.extend(names.iter().zip(&texts).map(|(name, text)| (name.as_str(), text.as_bytes())));
         folder(&files)
     };
-    assert_eq!(loads(&build("")).tasks.len(), 100_000);
-    let errors = load(&build("\nzone = 5").path().join("daybook.toml")).unwrap_err();
-    assert_eq!(errors.problems.len() + errors.omitted, 100_000);
+    assert_eq!(loads(&build(40, "")).tasks.len(), 100_000);
+    let errors = load(&build(4, "\nzone = 5").path().join("daybook.toml")).unwrap_err();
+    assert_eq!((errors.problems.len(), errors.omitted), (1000, 9000));
+}
+
+#[test]
+fn line_ends_and_byte_order_marks_of_other_systems_are_taken() {
+    let folder = folder(&[("daybook.toml", b"\xef\xbb\xbfexecution = false\r\n[task.a]\r\nshell = 5\r\n")]);
+    assert_eq!(
+        errors(&folder),
+        "daybook.toml:3:9: task.a.shell: must be text, not a whole number; write it in quotes: \"5\""
+    );
 }

@@ -25,7 +25,8 @@ impl Expression {
         day && self.months.contains(&date.month().into())
     }
 
-    /// The seconds in [`from`, `until`) at which the schedule is due, stepping by `step` seconds: one list for each of `modes`.
+    /// The seconds in [`from`, `until`) at which the schedule is due, stepping by `step` seconds:
+    /// one list for each of `modes`.
     pub fn due(&self, zone: &TimeZone, modes: [Dst; 3], from: i64, until: i64, step: i64) -> [Vec<i64>; 3] {
         let mut due = [const { Vec::new() }; 3];
         // Overlaps last a day at most, so what was shown before the span began is known from a day before.
@@ -67,7 +68,8 @@ impl Expression {
         false
     }
 
-    /// The same for many days, by what jiff says each matching local time of each day is: faster, and another way to see it.
+    /// The same for many days, by what jiff makes of each matching local time of each day: faster,
+    /// and another way to see it.
     pub fn due_by_local_times(&self, zone: &TimeZone, dst: Dst, first: Date, days: i32) -> Vec<i64> {
         let mut due = Vec::new();
         for date in (0..days).map(|day| first.checked_add(day.days()).unwrap()).filter(|&date| self.matches_day(date)) {

@@ -133,6 +133,23 @@ fn changes_at_midnight() {
     );
 }
 
+/// From within the second pass of an overlap, a rare time of the first pass lies just behind, and
+/// one of the second pass just ahead: neither may be jumped over on the way to last or next year's.
+#[test]
+fn a_rare_time_in_an_overlap() {
+    let rare = |dst| schedule("15 2 25 10 *", "Europe/Paris", dst);
+    let (first, second) = (at("2026-10-25T00:15:00Z"), at("2026-10-25T01:15:00Z"));
+    let next_year = at("2027-10-25T00:15:00Z");
+    for dst in [Vixie, Skip] {
+        assert_eq!(rare(dst).last_until(at("2026-10-25T01:05:00Z")), Some(first), "{dst:?}");
+        assert_eq!(rare(dst).last_until(at("2026-10-25T01:25:00Z")), Some(first), "{dst:?}");
+        assert_eq!(rare(dst).next_after(at("2026-10-25T00:25:00Z")), Some(next_year), "{dst:?}");
+    }
+    assert_eq!(rare(WallClock).last_until(at("2026-10-25T01:05:00Z")), Some(first));
+    assert_eq!(rare(WallClock).next_after(at("2026-10-25T00:25:00Z")), Some(second));
+    assert_eq!(rare(WallClock).next_after(second), Some(next_year));
+}
+
 /// Each step of an overlap goes forward, also when asked from within the second pass.
 #[test]
 fn never_back_in_time() {

@@ -5,6 +5,14 @@ use daybook::core::schedule::{Rule, Schedule, Zone};
 use daybook::core::time::Timestamp;
 use proptest::prelude::*;
 
+/// An element of a list, any of the kinds there are, rightly placed or not.
+const ELEMENT: &str =
+    "([*?]|[0-9]{1,2}|[0-9]{1,2}-[0-9]{1,2}|L|LW|[1-9]W|[0-7]#[1-5]|[0-7]L|L-[0-9])(/[1-9])?(,[0-9])?";
+
+fn config(cases: u64) -> ProptestConfig {
+    ProptestConfig { cases: crate::cases(cases) as u32, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 fn evaluate(text: &str, instant: i64) {
     let Ok(rule) = Rule::parse(text) else { return };
     let schedule = Schedule {
@@ -24,7 +32,7 @@ fn evaluate(text: &str, instant: i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000 * crate::cases(1) as u32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(2000))]
 
     #[test]
     fn any_text(text in any::<String>(), instant in any::<i64>()) {
@@ -38,7 +46,7 @@ proptest! {
 
     #[test]
     fn fields_of_its_letters(
-        fields in prop::collection::vec("([*?]|[0-9]{1,2}|[0-9]{1,2}-[0-9]{1,2}|L|LW|[1-9]W|[0-7]#[1-5]|[0-7]L|L-[0-9])(/[1-9])?(,[0-9])?", 5..=6),
+        fields in prop::collection::vec(ELEMENT, 5..=6),
         instant in -70_000_000_000_000i64..260_000_000_000_000,
     ) {
         evaluate(&fields.join(" "), instant);
@@ -53,7 +61,7 @@ proptest! {
 
 proptest! {
     // Each refusal compares the name with every known one.
-    #![proptest_config(ProptestConfig { cases: 50, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(50))]
 
     #[test]
     fn zone_names(name in any::<String>()) {

@@ -24,7 +24,7 @@ pub(super) fn read(table: &Table<'_>, zones: &Zones) -> TaskPolicy {
     let overlap = table.choice("overlap").unwrap_or(default.overlap);
     let concurrency = if overlap == Overlap::Allow { CONCURRENCY_OF_ALLOW } else { default.concurrency };
     TaskPolicy {
-        schedules: schedules(table, &zone),
+        schedules: schedules(table),
         dst: table.choice("dst").unwrap_or(default.dst),
         jitter: table.duration("jitter").unwrap_or(default.jitter),
         missed: table.choice("missed").unwrap_or(default.missed),
@@ -56,10 +56,10 @@ fn zone(table: &Table<'_>, zones: &Zones) -> Zone {
     })
 }
 
-fn schedules(table: &Table<'_>, zone: &Zone) -> Vec<String> {
+fn schedules(table: &Table<'_>) -> Vec<String> {
     let schedules = table.texts("schedule").unwrap_or_default();
     for (index, (text, place)) in schedules.iter().enumerate() {
-        if let Err(message) = check_schedule(text, zone) {
+        if let Err(message) = check_schedule(text) {
             table.report(*place, "schedule", message, "write it as \"30 2 * * *\", \"@daily\" or \"@every 90s\"");
         } else if schedules[..index].iter().any(|(earlier, _)| earlier == text) {
             table.report(*place, "schedule", format!("names {} twice", quoted(text)), "remove one of them");

@@ -51,7 +51,7 @@ pub fn spawned(
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
     reported(state, id, attempt)?;
-    events.push(Event::from(AttemptSpawned { job: id, attempt, process: process.clone() }));
+    events.push(Event::from(AttemptSpawned { job: id, attempt, process: *process }));
     Ok(Answer::Done)
 }
 

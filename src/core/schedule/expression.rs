@@ -2,7 +2,8 @@
 //!
 //! # The dialect
 //! Five fields: minute, hour, day of month, month, day of week; with six, seconds come first. No year.
-//! - `*` or `?` is every value; lists `1,15`; ranges `1-5`; steps `*/15`, `10-50/15`; `5/15` steps from 5 to the field's end.
+//! - `*` or `?` is every value; lists `1,15`; ranges `1-5`; steps `*/15`, `10-50/15`; `5/15` steps from 5 to the
+//!   field's end.
 //! - A range whose end comes before its start wraps around: `22-2` is 22, 23, 0, 1, 2; `FRI-MON` is the long weekend.
 //! - Names of months and weekdays, three letters, any case. Sunday is 0 or 7.
 //! - Days of the month: `L` the last, `L-3` the third before it, `15W` the Monday to Friday nearest to the 15th in the

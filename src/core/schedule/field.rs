@@ -27,7 +27,8 @@ pub const DAY_OF_MONTH: Field = Field {
     max: 31,
     cycle: 31,
     names: &[],
-    allowed: "1-31, `*`, lists, ranges and steps, `L` (last day), `L-3` (third before it), `15W` (nearest working day), `LW`",
+    allowed: "1-31, `*`, lists, ranges and steps, `L` (last day), `L-3` (third before it), \
+              `15W` (nearest working day), `LW`",
 };
 pub const MONTH: Field = Field {
     name: "month",
@@ -43,7 +44,8 @@ pub const DAY_OF_WEEK: Field = Field {
     max: 7, // Sunday is both
     cycle: 7,
     names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
-    allowed: "0-7 (0 and 7 are Sunday), SUN-SAT, `*`, lists, ranges and steps, `FRI#3` (third Friday), `FRIL` (last Friday)",
+    allowed: "0-7 (0 and 7 are Sunday), SUN-SAT, `*`, lists, ranges and steps, \
+              `FRI#3` (third Friday), `FRIL` (last Friday)",
 };
 
 /// What is wrong with an element of a field; made into a whole error by [`Field::refuse`].

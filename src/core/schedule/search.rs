@@ -13,11 +13,15 @@
 //!
 //! An expression is a wildcard if its minute or hour field begins with `*`, as in Debian's cron;
 //! all others, lists and ranges included, are fixed times. The seconds field has no say in it.
+//!
 //! All times of a schedule that fall into the same gap become one instant, at its end: a schedule
 //! has at most one occurrence at an instant. Vixie's cron takes a jump of more than three hours for
 //! a clock that was set, as it sees nothing but the clock; zone data leaves no such doubt, so here
 //! the rule holds for a gap of any length (Samoa left out all of 2011-12-30: its noon job runs at
 //! the midnight that ends it).
+//!
+//! No zone has ever changed its rules twice within three days (a test holds the data to it), so a
+//! local time is shown twice at most, and of what was shown before only the last change can tell.
 
 use crate::core::policy::Dst;
 

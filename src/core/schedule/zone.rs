@@ -127,4 +127,17 @@ mod tests {
         assert_eq!((Zone::utc().change_after(0), Zone::utc().change_until(0)), (None, None));
         assert_eq!(paris.offset_at(i64::MAX), paris.offset_at(LATEST));
     }
+
+    /// What `search.rs` builds on, checked for all zones of the system's data.
+    #[test]
+    fn no_zone_changes_twice_within_three_days() {
+        for name in jiff::tz::db().available() {
+            let zone = Zone::get(name.as_str()).unwrap();
+            let mut second = i64::MIN / 2;
+            while let Some(change) = zone.change_after(second).filter(|&change| change < 4_102_444_800) {
+                assert!(change - second > 3 * 86_400, "{name}: {second} and {change}");
+                second = change;
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ impl State {
             }),
             Event::AttemptStarted(started) => self.start(started, at),
             Event::AttemptSpawned(spawned) => {
-                self.change_running(spawned.job, |running| running.process = Some(spawned.process.clone()))
+                self.change_running(spawned.job, |running| running.process = Some(spawned.process))
             }
             Event::AttemptSettled(settled) => {
                 self.change_running(settled.job, |running| running.settled = true);

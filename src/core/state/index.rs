@@ -25,6 +25,8 @@ pub struct Index {
     pub queues: BTreeMap<TaskId, Queue>,
     /// Tasks of which a job may start now.
     pub startable: BTreeSet<TaskId>,
+    /// Live jobs by state, at its number.
+    states: [u64; JobState::ALL.len()],
     /// Live jobs with an idempotency key, by the hash of it.
     keys: BTreeSet<(u64, JobId)>,
 }
@@ -49,6 +51,7 @@ impl Index {
                 | JobState::Cancelled => index.insert_waiting(job),
             }
             index.queues.entry(job.task).or_default().insert(job);
+            index.states[job.state as usize] += 1;
             index.insert_key(job);
         }
         due.sort_unstable();
@@ -62,12 +65,19 @@ impl Index {
         index
     }
 
+    /// How many live jobs are in this state.
+    pub fn in_state(&self, state: JobState) -> u64 {
+        self.states[state as usize]
+    }
+
     pub(super) fn insert(&mut self, job: &Job) {
+        self.states[job.state as usize] += 1;
         self.insert_waiting(job);
         self.queues.entry(job.task).or_default().insert(job);
     }
 
     pub(super) fn remove(&mut self, job: &Job) {
+        self.states[job.state as usize] -= 1;
         match job.state {
             JobState::Scheduled | JobState::Retryable => {
                 self.due.remove(&(job.due, job.id));

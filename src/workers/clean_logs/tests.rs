@@ -238,7 +238,7 @@ async fn a_folder_that_is_swapped_for_a_link_during_the_run_saves_nobody_elses_f
         }
     });
     let mut deleted = 0;
-    for _ in 0..150 {
+    for _ in 0..60 {
         for file in 0..20 {
             // Written into whichever of the two is the folder now.
             for name in ["sub", "swap"] {

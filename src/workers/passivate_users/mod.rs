@@ -5,6 +5,7 @@ mod run;
 mod sqlite;
 #[cfg(test)]
 mod tests;
+mod users;
 
 use std::sync::Arc;
 use std::time::Duration;

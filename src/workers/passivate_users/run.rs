@@ -6,7 +6,8 @@
 
 use serde_json::json;
 
-use super::sqlite::{Candidate, Key, Users};
+use super::sqlite::Users;
+use super::users::{Candidate, Key};
 use super::{Context, Error, PassivateUsers};
 use crate::core::time::Timestamp;
 

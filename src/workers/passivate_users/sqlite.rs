@@ -21,6 +21,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Sqlite, TypeInfo, Val
 
 use super::super::error::known_names;
 use super::super::{Cancelled, Error};
+use super::users::{Candidate, Key, Page};
 use super::{PassivateUsers, Value};
 
 /// How long SQLite itself waits for a lock.
@@ -29,47 +30,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(if cfg!(test) { 50 } else {
 const TRIES_MAX: u32 = 15;
 /// The wait between two tries, so that a writer that waits as we do gets its turn.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
-
-/// A user's key.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Key {
-    Integer(i64),
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-/// As it is written to the output: one line, whatever it holds.
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Key::Integer(number) => number.fmt(f),
-            Key::Text(text) => text.escape_debug().fmt(f),
-            Key::Bytes(bytes) => {
-                f.write_str("0x")?;
-                bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-    }
-}
-
-/// What a page of rows holds.
-#[derive(Debug)]
-pub(super) struct Page {
-    /// Its last key.
-    pub last: Key,
-    pub rows: u64,
-    /// Users who would be passivated.
-    pub candidates: u64,
-    /// Active users without a readable moment.
-    pub unreadable: u64,
-}
-
-/// A user who is, or was, to be passivated, and when it was last seen (seconds since 1970).
-#[derive(Debug)]
-pub(super) struct Candidate {
-    pub key: Key,
-    pub seen: i64,
-}
 
 /// The table of users in an open database.
 pub(super) struct Users<'a> {
@@ -109,15 +69,23 @@ impl<'a> Users<'a> {
         cancelled: Cancelled,
     ) -> Result<Self, Error> {
         let database = settings.database.clone();
-        let failed = |doing| move |source| Error::Database { database, doing, hint: "", source };
+        let failed = |doing| {
+            let database = database.clone();
+            move |source| Error::Database { database, doing, hint: "", source }
+        };
         let options = SqliteConnectOptions::from_str(url)
-            .map_err(failed.clone()("read the url"))?
+            .map_err(failed("read the url"))?
             .create_if_missing(false)
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let path = PathBuf::from(options.get_filename());
-        if !path.is_file() {
-            return Err(Error::NoDatabase { database: settings.database.clone(), path });
+        let problem = match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => None,
+            Ok(_) => Some("it is no file".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem {
+            return Err(Error::NoDatabase { database, path, problem });
         }
         let connection = options.connect().await.map_err(failed("open the file"))?;
         let mut users = Users { settings, connection, cutoff, cancelled };

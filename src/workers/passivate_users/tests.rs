@@ -242,7 +242,7 @@ async fn what_is_missing_is_named_and_nothing_is_created() {
     };
     let settings = || PassivateUsers { database: "app".into(), ..PassivateUsers::default() };
     let text = run(settings()).await;
-    assert!(text.contains("there is no such file; correct the url of `[databases.app]`"), "{text}");
+    assert!(text.contains("No such file or directory (os error 2); correct the url of `[databases.app]`"), "{text}");
     assert!(!folder.path.exists());
 
     half_gone(&folder, 5).await;

@@ -1,0 +1,211 @@
+//! The running daemon as its doors see it: the engine's handle, what is on disk, and the routines that
+//! signals, timers and the socket share.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use super::executor::Attempts;
+use super::start::{Options, load, policies};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::core::limits;
+use crate::core::repair::Report;
+use crate::core::time::Timestamp;
+use crate::engine::archive::Archive;
+use crate::engine::{Gone, Handle};
+use crate::exec::Outputs;
+use crate::journal::{Keep, Reader, Upkeep};
+
+/// How often a stopping daemon looks whether anything still runs.
+const IDLE_LOOK: Duration = Duration::from_millis(20);
+
+/// A running daemon.
+pub struct Daemon {
+    options: Options,
+    engine: Handle,
+    pub(super) archive: Arc<Archive>,
+    pub(super) journal: Arc<dyn Reader>,
+    upkeep: Arc<dyn Upkeep>,
+    pub(super) outputs: Outputs,
+    attempts: Arc<Attempts>,
+    pub(super) started_at: Timestamp,
+    last_sweep: Mutex<LastSweep>,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+}
+
+/// When the last sweep was, and what it came to.
+#[derive(Clone, Debug)]
+pub struct LastSweep {
+    pub at: Timestamp,
+    awake: Duration,
+    pub report: Report,
+}
+
+impl LastSweep {
+    fn now(report: Report) -> LastSweep {
+        let now = SystemClock.now();
+        LastSweep { at: now.wall, awake: now.awake, report }
+    }
+}
+
+/// What a daemon is made of.
+pub struct Parts {
+    pub options: Options,
+    pub engine: Handle,
+    pub archive: Arc<Archive>,
+    pub journal: Arc<dyn Reader>,
+    pub upkeep: Arc<dyn Upkeep>,
+    pub outputs: Outputs,
+    pub attempts: Arc<Attempts>,
+    /// Of the sweep at the start.
+    pub report: Report,
+}
+
+impl Daemon {
+    pub fn new(parts: Parts) -> Daemon {
+        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, report } = parts;
+        let last_sweep = LastSweep::now(report);
+        Daemon {
+            options,
+            engine,
+            archive,
+            journal,
+            upkeep,
+            outputs,
+            attempts,
+            started_at: last_sweep.at,
+            last_sweep: Mutex::new(last_sweep),
+            reloading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub fn engine(&self) -> &Handle {
+        &self.engine
+    }
+
+    pub fn upkeep(&self) -> Arc<dyn Upkeep> {
+        self.upkeep.clone()
+    }
+
+    pub fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// The config in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.attempts.config()
+    }
+
+    pub fn last_sweep(&self) -> LastSweep {
+        self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the next sweep is due, by the time awake since the last one.
+    pub fn sweep_is_due(&self, awake: Duration) -> bool {
+        awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
+    }
+
+    /// One repair pass. The engine does one thing at a time, so two never run at once.
+    pub async fn sweep(&self, dry_run: bool) -> Result<Report, Gone> {
+        let projections = self.archive.progress();
+        let report = self.engine.act(move |machine, _| machine.sweep(dry_run, false, projections)).await?;
+        for finding in &report.findings {
+            let (invariant, subject) = (&*finding.invariant, &*finding.subject);
+            let (explanation, action) = (&*finding.explanation, &*finding.action);
+            tracing::info!(invariant, subject, explanation, action, dry_run, "sweep found something");
+        }
+        if !dry_run {
+            let swept = LastSweep::now(report.clone());
+            *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = swept;
+        }
+        Ok(report)
+    }
+
+    /// Reads the config again and takes it over: what changed, in words. A config with errors changes nothing.
+    pub async fn reload(&self) -> Result<Vec<String>, config::Errors> {
+        let _one = self.reloading.lock().await;
+        let options = self.options.clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&options)).await;
+        let new = match loaded {
+            Ok(loaded) => Arc::new(loaded?),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        };
+        let old = self.config();
+        let changes = config::differences(&old, &new);
+        let (tasks, execution) = (policies(&new), new.execution);
+        // First the handlers, then the tasks: a job of a new task finds its handler.
+        self.attempts.set_config(new);
+        let taken = self.engine.act(move |machine, _| {
+            machine.set_execution(execution);
+            machine.define(tasks);
+        });
+        // An engine that is gone takes nothing over, and the daemon with it.
+        let _: Result<(), Gone> = taken.await;
+        Ok(changes)
+    }
+
+    /// What SIGHUP does.
+    pub async fn reload_and_sweep(&self) {
+        match self.reload().await {
+            Ok(changes) if changes.is_empty() => tracing::info!("config reloaded, nothing changed"),
+            Ok(changes) => changes.iter().for_each(|change| tracing::info!(change, "config reloaded")),
+            Err(errors) => tracing::error!(%errors, "config refused, the last good one stays"),
+        }
+        // An engine that is gone sweeps no more.
+        let _: Result<Report, Gone> = self.sweep(false).await;
+    }
+
+    /// Notes how far the journal reaches, so that a later start can tell if its end is missing.
+    pub async fn mark_head(&self) {
+        let upkeep = self.upkeep.clone();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || upkeep.mark_head()).await {
+            tracing::warn!(%error, "could not mark the journal's head, will retry");
+        }
+    }
+
+    /// Drops what is older, or more, than the config keeps.
+    pub async fn retain(&self) {
+        let (config, archive) = (self.config(), self.archive.clone());
+        let (upkeep, outputs) = (self.upkeep.clone(), self.outputs.clone());
+        let work = move || {
+            let now = SystemClock.now().wall;
+            if let Err(error) = archive.retain(now) {
+                tracing::warn!(%error, "could not drop old history, will retry");
+            }
+            let (since, bytes_max) = (now - config.journal_keep.age, config.journal_keep.size);
+            let keep = Keep { after: archive.applied(), since, bytes_max };
+            if let Err(error) = upkeep.drop_before(keep) {
+                tracing::warn!(%error, "could not drop old generations of the journal, will retry");
+            }
+            let oldest = SystemTime::now().checked_sub(config.outputs_keep.age);
+            if let Err(error) = outputs.prune(oldest, Some(config.outputs_keep.size)) {
+                tracing::warn!(%error, "could not drop old outputs, will retry");
+            }
+        };
+        // A panic in there is a bug of one round of retention, and in the log.
+        let _: Result<(), _> = tokio::task::spawn_blocking(work).await;
+    }
+
+    /// From now on nothing is started and nothing taken in.
+    pub async fn drain(&self) -> Result<(), Gone> {
+        self.engine.act(|machine, _| machine.drain()).await
+    }
+
+    /// Whether nothing runs any more before `timeout` has passed.
+    pub async fn idle_within(&self, timeout: Duration) -> bool {
+        let idle = async {
+            // Looking is cheap, and this is the end: no need for a notification of its own.
+            while let Ok(false) = self.engine.read(|state| state.durable().running.is_empty()).await {
+                tokio::time::sleep(IDLE_LOOK).await;
+            }
+        };
+        tokio::time::timeout(timeout.min(limits::DURATION_MAX), idle).await.is_ok()
+    }
+
+    /// The engine's last act.
+    pub async fn close(&self) {
+        // Gone already is as good.
+        let _: Result<(), Gone> = self.engine.act(|machine, _| machine.close()).await;
+    }
+}

@@ -1,0 +1,291 @@
+//! Which handler runs an attempt: processes by `exec`, workers on a task of the runtime. Reports go
+//! to the engine as commands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use futures_util::FutureExt;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Action, Config, Handler as TaskHandler, Process, Task, WorkerConfig};
+use crate::core::command::{Command, Ending};
+use crate::core::effect::StartAttempt;
+use crate::core::event;
+use crate::core::id::JobId;
+use crate::core::json::Json;
+use crate::core::limits;
+use crate::core::view::Progress;
+use crate::engine::Handle;
+use crate::engine::run::Executor;
+use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::workers::{self, Cancelled, Worker};
+
+/// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
+pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
+
+/// Runs attempts as the config says.
+pub struct Attempts {
+    processes: Processes,
+    outputs: Outputs,
+    config: RwLock<Arc<Config>>,
+    /// What workers have to tell the engine, in order.
+    commands: mpsc::UnboundedSender<Command>,
+    workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
+    /// The daemon stops, so a worker that ends early is to be resumed.
+    stopping: watch::Sender<bool>,
+}
+
+impl Attempts {
+    pub fn new(
+        config: Arc<Config>,
+        outputs: Outputs,
+        reports: mpsc::UnboundedSender<Report>,
+        commands: mpsc::UnboundedSender<Command>,
+    ) -> Arc<Attempts> {
+        let processes = Processes::new(outputs.clone(), reports, config.socket.clone());
+        Arc::new(Attempts {
+            processes,
+            outputs,
+            config: RwLock::new(config),
+            commands,
+            workers: Mutex::default(),
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Attempts that start from now on are run as this config says.
+    pub fn set_config(&self, config: Arc<Config>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// Ends everything because the daemon stops. `at_once`: without asking.
+    pub fn stop_all(&self, at_once: bool) {
+        self.stopping.send_replace(true);
+        self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
+        for cancel in self.workers().values() {
+            cancel.send_replace(true);
+        }
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), watch::Sender<bool>>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn report(&self, command: Command) {
+        // With the engine gone, what was running is found interrupted by the next one.
+        let _: Result<(), _> = self.commands.send(command);
+    }
+
+    fn fail(&self, attempt: &StartAttempt, error: String) {
+        let ending = Ending::Failed { error: limits::message(error).into() };
+        self.report(Command::ReportEnded { job: attempt.job, attempt: attempt.attempt, ending });
+    }
+
+    fn start_process(&self, attempt: StartAttempt, task: &Task, process: &Process) {
+        self.processes.start(Start {
+            job: attempt.job,
+            attempt: attempt.attempt,
+            task: attempt.task.into(),
+            args: attempt.args.as_str().to_owned(),
+            scheduled_at: attempt.occurrence.map(|occurrence| occurrence.at),
+            spec: Arc::new(spec(task, process)),
+        });
+    }
+
+    fn start_worker(self: &Arc<Self>, attempt: StartAttempt, task: &Task, config: &WorkerConfig) {
+        let worker = match worker(config, &self.config()) {
+            Ok(worker) => worker,
+            Err(error) => return self.fail(&attempt, error),
+        };
+        let (cancel, cancelled) = watch::channel(false);
+        let key = (attempt.job, attempt.attempt);
+        self.workers().insert(key, cancel);
+        let (this, timeout, output_max) = (self.clone(), task.timeout, task.output_max);
+        tokio::spawn(async move {
+            let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
+            this.workers().remove(&key);
+            this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
+        });
+    }
+
+    async fn work(
+        self: &Arc<Self>,
+        worker: &dyn Worker,
+        attempt: &StartAttempt,
+        cancelled: watch::Receiver<bool>,
+        timeout: Option<std::time::Duration>,
+        output_max: u64,
+    ) -> Ending {
+        let failed = |error: String| Ending::Failed { error: limits::message(error).into() };
+        let lines = match Lines::begin(&self.outputs, attempt.job, attempt.attempt, output_max) {
+            Ok(lines) => Arc::new(lines),
+            Err(error) => return failed(error.to_string()),
+        };
+        let context = self.context(attempt, cancelled, lines);
+        // A panic in a worker is a failed attempt and not the end of the daemon's bookkeeping.
+        let run = std::panic::AssertUnwindSafe(worker.run(context)).catch_unwind();
+        let outcome = match timeout {
+            Some(timeout) => match tokio::time::timeout(timeout, run).await {
+                Ok(outcome) => outcome,
+                Err(_) => return failed(format!("timed out after {}", humantime::format_duration(timeout))),
+            },
+            None => run.await,
+        };
+        match outcome {
+            Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())) },
+            Ok(Err(workers::Error::Cancelled { .. })) if *self.stopping.borrow() => {
+                Ending::Interrupted { reason: "the daemon was stopped".into() }
+            }
+            Ok(Err(workers::Error::Cancelled { .. })) => Ending::Stopped,
+            Ok(Err(error)) => failed(error.to_string()),
+            Err(_panic) => failed("the worker panicked; this is a bug, and the daemon's log says where".to_owned()),
+        }
+    }
+
+    fn context(
+        self: &Arc<Self>,
+        attempt: &StartAttempt,
+        cancelled: watch::Receiver<bool>,
+        lines: Arc<Lines>,
+    ) -> workers::Context {
+        let (this, job, number) = (self.clone(), attempt.job, attempt.attempt);
+        let progress = move |current, total, message: &str| {
+            let progress = Progress { current, total, message: limits::message(message.to_owned()).into() };
+            this.report(Command::ReportProgress { job, attempt: Some(number), progress });
+        };
+        workers::Context {
+            job,
+            attempt: number,
+            args: serde_json::from_str(attempt.args.as_str()).unwrap_or_default(),
+            now: SystemClock.now().wall,
+            progress: Arc::new(progress),
+            log: Arc::new(move |line| lines.write(line)),
+            cancelled: Cancelled::new(cancelled),
+        }
+    }
+}
+
+/// The engine's side: starts and stops what the core has decided.
+pub struct Door(pub Arc<Attempts>);
+
+impl Executor for Door {
+    fn start(&self, attempt: StartAttempt) {
+        let config = self.0.config();
+        match config.tasks.get(&*attempt.task) {
+            Some(task) => match &task.handler {
+                TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
+                TaskHandler::Worker(worker) => self.0.start_worker(attempt, task, worker),
+            },
+            None => {
+                let error = format!("task `{}` is no longer in the config", attempt.task);
+                self.0.fail(&attempt, error);
+            }
+        }
+    }
+
+    fn stop(&self, job: JobId, attempt: u32) {
+        self.0.processes.stop(job, attempt, Stop::Cancel);
+        if let Some(cancel) = self.0.workers().get(&(job, attempt)) {
+            cancel.send_replace(true);
+        }
+    }
+}
+
+fn spec(task: &Task, process: &Process) -> Spec {
+    Spec {
+        program: match &process.action {
+            Action::Command(argv) => Program::Command(argv.clone()),
+            Action::Shell(text) => Program::Shell(text.clone()),
+        },
+        cwd: Some(process.cwd.clone()),
+        env: process.env.0.clone(),
+        umask: (process.umask != UMASK).then_some(process.umask),
+        success_exit_codes: process.success_exit_codes.iter().map(|code| i32::from(*code)).collect(),
+        timeout: task.timeout,
+        grace: task.grace,
+        output_max: task.output_max,
+        leave_background: process.leave_background,
+    }
+}
+
+fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
+    let made = match config {
+        WorkerConfig::PassivateUsers(users) => {
+            let database = all.databases.get(&users.database);
+            let database =
+                database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
+            let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
+            workers::PassivateUsers {
+                database: users.database.clone(),
+                inactive_after: users.inactive_after,
+                table: users.table.clone(),
+                columns: workers::Columns {
+                    id: users.columns.id.clone(),
+                    active: users.columns.active.clone(),
+                    last_login: users.columns.last_login.clone(),
+                    created: users.columns.created.clone(),
+                },
+                condition: users.condition.clone(),
+                chunk: users.chunk,
+                pause: users.pause,
+                dry_run: users.dry_run,
+                ..workers::PassivateUsers::default()
+            }
+            .worker(&url)
+        }
+        WorkerConfig::CleanLogs(logs) => workers::CleanLogs {
+            paths: logs.paths.clone(),
+            older_than: logs.older_than,
+            keep_files: logs.keep_files,
+            keep_size: logs.keep_size,
+            dry_run: logs.dry_run,
+        }
+        .worker(),
+    };
+    made.map_err(|error| error.to_string())
+}
+
+/// Passes what workers say on to the engine, in order.
+pub async fn forward_commands(mut commands: mpsc::UnboundedReceiver<Command>, engine: Handle) {
+    while let Some(command) = commands.recv().await {
+        if engine.tell(command).await.is_err() {
+            break;
+        }
+    }
+}
+
+/// Passes the reports of processes on to the engine, in order.
+pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle) {
+    while let Some(report) = reports.recv().await {
+        let command = match report {
+            Report::Spawned { job, attempt, identity } => {
+                let process =
+                    event::Process { pid: identity.pid, start_time: identity.start_time, boot_id: identity.boot_id };
+                Command::ReportSpawned { job, attempt, process }
+            }
+            Report::Ended(ended) => {
+                for note in &ended.notes {
+                    tracing::warn!(job = ended.job.0, attempt = ended.attempt, note, "attempt ended with a note");
+                }
+                let error = ended.outcome.error().unwrap_or_default().into();
+                let ending = match ended.outcome {
+                    Outcome::Succeeded { .. } => Ending::Succeeded { result: ended.result.map(Json::trusted) },
+                    Outcome::Failed { .. } | Outcome::TimedOut { .. } | Outcome::NotStarted { .. } => {
+                        Ending::Failed { error }
+                    }
+                    Outcome::Cancelled => Ending::Stopped,
+                    Outcome::Interrupted => Ending::Interrupted { reason: "the daemon was stopped".into() },
+                };
+                Command::ReportEnded { job: ended.job, attempt: ended.attempt, ending }
+            }
+        };
+        if engine.tell(command).await.is_err() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The daemon: wires the parts together, starts them in order, and stops them in order.
+//!
+//! Start: config, lock, journal, history, replay, leftovers of a killed daemon, socket, first commit
+//! (interrupts what was running, sweeps), then the doors open. Stop: no more attempts, wait
+//! for those that run, end the rest, last commit, everything on disk.
+
+mod app;
+mod executor;
+mod housekeeping;
+mod service;
+mod signals;
+mod start;
+mod verify;
+
+pub use start::{Failure, Options, run};
+pub use verify::{Verified, verify_offline};

@@ -1,0 +1,303 @@
+//! Starting and stopping, in order.
+
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::{Notify, mpsc};
+
+use super::app::{Daemon, Parts};
+use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
+use super::housekeeping;
+use super::signals::{Early, Wish, Wishes};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{self, Config};
+use crate::core::command::Command;
+use crate::core::policy::TaskPolicy;
+use crate::engine::archive::Archive;
+use crate::engine::checkpoint::Checkpointer;
+use crate::engine::handle::{self, Inbox};
+use crate::engine::machine::Machine;
+use crate::engine::recover::{self, Recovered};
+use crate::engine::run::{self as engine_run, Engine};
+use crate::exec::{Identity, Leftover, Outputs};
+use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
+use crate::{control, history, logging};
+
+/// How long what a killed daemon left running may take to end, before it is killed.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+/// After an attempt's grace has passed, how long its report may take.
+const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long answers under way may take once the daemon stops.
+const ANSWERS_GRACE: Duration = Duration::from_secs(2);
+
+/// How to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub config: PathBuf,
+    /// Instead of the config's.
+    pub state_dir: Option<PathBuf>,
+    /// Instead of the config's.
+    pub socket: Option<PathBuf>,
+}
+
+/// Why the daemon did not start, or did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}")]
+    Config(config::Errors),
+    /// Another daemon has the state folder.
+    #[error(transparent)]
+    Lock(#[from] journal::LockError),
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error(transparent)]
+    Recover(#[from] recover::Error),
+    #[error(transparent)]
+    History(#[from] history::Error),
+    #[error("{what} `{}`: {source}", path.display())]
+    File { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Internal(String),
+}
+
+fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+    let path = path.to_owned();
+    move |source| Failure::File { what, path, source }
+}
+
+/// Runs the daemon until it is asked to stop. `ready` is called once it answers on its socket.
+pub fn run(options: &Options, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+    let early = Early::arm().map_err(|error| Failure::Internal(format!("cannot listen for signals: {error}")))?;
+    let config = load(options).map_err(Failure::Config)?;
+    logging::start(config.log);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(UMASK));
+    make_private(&config.state_dir)?;
+    let _lock = StateLock::take(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(1, 4)))
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Internal(format!("cannot start the runtime: {error}")))?;
+    let ended = runtime.block_on(serve(options.clone(), config, early, ready));
+    // What still blocks a thread (a read of a slow disk) is not worth waiting for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Reads the config, with what the command line says instead.
+pub fn load(options: &Options) -> Result<Config, config::Errors> {
+    let mut config = config::load(&options.config)?;
+    if let Some(state_dir) = &options.state_dir {
+        config.state_dir = state_dir.clone();
+    }
+    if let Some(socket) = &options.socket {
+        config.socket = socket.clone();
+    }
+    Ok(config)
+}
+
+/// Makes a folder that only we may enter; one that is there keeps its mode.
+fn make_private(folder: &Path) -> Result<(), Failure> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(file("cannot make the folder", folder))
+}
+
+/// The tasks of a config as the core takes them.
+pub fn policies(config: &Config) -> Vec<(Box<str>, TaskPolicy)> {
+    config.tasks.iter().map(|(name, task)| (name.as_str().into(), task.policy.clone())).collect()
+}
+
+struct Opened {
+    journal: SledJournal,
+    archive: Arc<Archive>,
+    recovered: Recovered,
+}
+
+/// Opens what is on disk and brings the state back.
+fn open(config: &Config) -> Result<Opened, Failure> {
+    let (journal, opened) = SledJournal::open(&config.state_dir)?;
+    if let Some(cut) = &opened.cut {
+        tracing::warn!(seq = cut.seq.0, reason = cut.reason, "cut an unfinished commit off; nobody was told of it");
+    }
+    for name in &opened.leftovers {
+        tracing::info!(name, "removed what a killed start had left");
+    }
+    let keep = config.history_keep;
+    let archive = Arc::new(Archive::open(&config.state_dir, keep.age, keep.size)?);
+    let recovered = recover::recover(&*journal.reader(), &*journal.upkeep(), &archive)?;
+    Ok(Opened { journal, archive, recovered })
+}
+
+async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+    let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
+    let Opened { journal, archive, recovered } = open(&config)?;
+    let state = recovered.state;
+    tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
+    end_leftovers(&state).await;
+
+    let config = Arc::new(config);
+    let listener = listen(&config.socket)?;
+    let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
+    let (reports, reported) = mpsc::unbounded_channel();
+    let (commands, commanded) = mpsc::unbounded_channel();
+    let attempts = Attempts::new(config.clone(), outputs.clone(), reports, commands);
+    let (engine_handle, inbox) = handle::channel();
+    let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let start = Command::StartDaemon {
+        version: env!("CARGO_PKG_VERSION").into(),
+        pid: std::process::id(),
+        boot_id: boot_id.trim().into(),
+    };
+    let mut machine = Machine::new(state, config.execution);
+    let report = machine.boot(SystemClock.now(), start, policies(&config));
+    let boxed: Box<dyn Journal> = Box::new(journal);
+    let engine = Engine {
+        machine,
+        journal: Arc::new(Mutex::new(boxed)),
+        epoch: Epoch(1),
+        clock: Arc::new(SystemClock),
+        executor: Arc::new(Door(attempts.clone())),
+        archive: archive.clone(),
+        checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
+    };
+    let daemon = Arc::new(Daemon::new(Parts {
+        options,
+        engine: engine_handle.clone(),
+        archive,
+        journal: reader,
+        upkeep,
+        outputs,
+        attempts,
+        report,
+    }));
+    tokio::spawn(forward_reports(reported, engine_handle.clone()));
+    tokio::spawn(forward_commands(commanded, engine_handle.clone()));
+    let mut engine = tokio::spawn(run_engine(engine, inbox));
+    let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
+    let stopping = async move { drop(hung_up.await) };
+    let server = tokio::spawn(control::serve(listener, daemon.clone(), stopping));
+    let wake = Arc::new(Notify::new());
+    let _ticks = housekeeping::ticks(wake.clone(), config.repair_every).await;
+    if let Err(error) = &_ticks {
+        tracing::warn!(%error, "no housekeeping ticks; it looks by itself instead");
+    }
+    let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), wake));
+    if daemon.engine().read(|_| ()).await.is_ok() {
+        tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
+        ready(&config);
+    }
+    let ended = loop {
+        if early.stop_asked() {
+            break None;
+        }
+        tokio::select! {
+            ended = &mut engine => break Some(ended),
+            wish = wishes.next() => match wish {
+                Wish::Reload => daemon.reload_and_sweep().await,
+                Wish::Stop => break None,
+            },
+        }
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            stop(&daemon).await;
+            engine.await
+        }
+    };
+    housekeeper.abort();
+    // Answers under way may end; a follower of the journal would never.
+    drop(hang_up);
+    let _: Result<_, _> = tokio::time::timeout(ANSWERS_GRACE, server).await;
+    // A stale socket would only make clients wait; it goes with us.
+    let _: Result<(), _> = std::fs::remove_file(&config.socket);
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(error.into()),
+        Err(panic) => Err(Failure::Internal(format!("the engine has panicked: {panic}"))),
+    }
+}
+
+/// Runs the engine, and brings everything to disk when it ends.
+async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> {
+    let engine = engine_run::run(engine, inbox).await?;
+    let seq = engine.machine.state().scalars().seq;
+    if let Err(error) = engine.archive.sync(seq) {
+        tracing::warn!(%error, "the history is behind; the next start projects again what is missing");
+    }
+    let upkeep = engine_run::upkeep(&engine.journal);
+    if let Err(error) = upkeep.mark_head() {
+        tracing::warn!(%error, "could not mark the journal's head");
+    }
+    Ok(())
+}
+
+/// Binds the control socket. Who holds the state's lock may remove a stale one.
+fn listen(socket: &Path) -> Result<UnixListener, Failure> {
+    if let Some(folder) = socket.parent() {
+        std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
+    }
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Ok(_) => {
+            let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
+            return Err(Failure::File {
+                what: "another daemon answers on the socket",
+                path: socket.to_owned(),
+                source,
+            });
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
+    }
+    let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
+    let mode = std::fs::Permissions::from_mode(0o660);
+    std::fs::set_permissions(socket, mode).map_err(file("cannot set the mode of the socket", socket))?;
+    Ok(listener)
+}
+
+/// Ends what a killed daemon has left running, so that no job runs twice at once.
+async fn end_leftovers(state: &crate::core::state::State) {
+    let left = state.durable().running.iter().filter_map(|(job, running)| {
+        let process = running.process?;
+        let identity = Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
+        let (job, attempt) = (*job, running.attempt);
+        Some(async move { (job, identity.end_group(job, attempt, LEFTOVER_GRACE).await) })
+    });
+    for (job, leftover) in futures_util::future::join_all(left).await {
+        match leftover {
+            Leftover::Gone => {}
+            Leftover::Ended { processes } => {
+                tracing::info!(job = job.0, processes, "ended what a killed daemon had left running")
+            }
+            Leftover::Left { processes } => {
+                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended")
+            }
+        }
+    }
+}
+
+/// Brings the daemon to its end: what runs may finish within `stop_timeout`; the rest is left to be resumed.
+async fn stop(daemon: &Daemon) {
+    let config = daemon.config();
+    tracing::info!(timeout = ?config.stop_timeout, "stopping: no more attempts are started");
+    if daemon.drain().await.is_err() {
+        return;
+    }
+    if !daemon.idle_within(config.stop_timeout).await {
+        daemon.attempts().stop_all(false);
+        let grace = config.tasks.values().map(|task| task.grace).max().unwrap_or_default();
+        if !daemon.idle_within(grace + REPORT_GRACE).await {
+            daemon.attempts().stop_all(true);
+            daemon.idle_within(REPORT_GRACE).await;
+        }
+    }
+    daemon.close().await;
+}
