@@ -56,23 +56,26 @@ pub struct Arguments {
     verb: Verb,
 }
 
+/// Where help shows what every command takes.
+const HEADING: &str = "Common options";
+
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Common {
     /// The control socket of the daemon
     ///
     /// Default: the `socket` of the config.
-    #[arg(long, global = true, value_name = "PATH", env = "DAYBOOK_SOCKET", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "PATH", env = "DAYBOOK_SOCKET", hide_env_values = true)]
     pub socket: Option<PathBuf>,
     /// The config file
     ///
     /// Default: /etc/daybook/daybook.toml.
-    #[arg(long, global = true, value_name = "FILE", env = "DAYBOOK_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE", env = "DAYBOOK_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Print JSON: one object, or for lists one object a line
     ///
     /// Times are RFC 3339 in UTC, durations are seconds.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub json: bool,
 }
 

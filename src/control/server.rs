@@ -52,7 +52,7 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).pipeline_flush(true).max_headers(64);
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).max_headers(64);
     tokio::pin!(stop);
     loop {
         let accepted = async {
