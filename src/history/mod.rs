@@ -25,6 +25,7 @@ mod error;
 mod filter;
 mod filters;
 mod index;
+mod locks;
 mod partition;
 mod read;
 mod recover;

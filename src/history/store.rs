@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use super::chunk::{ROW_BYTES_MAX, ROW_TERMS_MAX};
 use super::error::Error;
 use super::filter::Probe;
 use super::filters::{FilterSet, Filters};
+use super::locks::lock;
 use super::partition::Partition;
 use super::read::Rows;
 use super::recover;
@@ -492,18 +493,4 @@ impl Drop for Thread {
             let _ = handle.join(); // a panic was caught inside, and stands in `failed`
         }
     }
-}
-
-// A lock is poisoned only by a panic of ours; what it guards is replaced as a whole, so it can still be used.
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
