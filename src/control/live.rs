@@ -8,13 +8,15 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
 use super::problem::Problem;
+use super::server::Stop;
 use super::service::{Commits, Refusal};
 use crate::core::event::Event;
 use crate::core::id::{JobId, Seq, TaskId};
@@ -35,13 +37,47 @@ fn generate<F: Future<Output = ()> + Send>(
     stream::select(ReceiverStream::new(receiver), producer)
 }
 
+/// Commits as they are made, until the engine or the server stops.
+struct Feed {
+    commits: Receiver<Arc<Committed>>,
+    stop: BoxFuture<'static, ()>,
+}
+
+/// What a feed brings.
+enum News {
+    Commit(Arc<Committed>),
+    /// Some commits went by while nobody looked.
+    Missed,
+    End,
+}
+
+impl Feed {
+    fn new(commits: Receiver<Arc<Committed>>, stop: Stop) -> Feed {
+        Feed { commits, stop: stop.asked().boxed() }
+    }
+
+    async fn next(&mut self) -> News {
+        tokio::select! {
+            biased; // what is there already is told before the end
+            commit = self.commits.recv() => match commit {
+                Ok(commit) => News::Commit(commit),
+                Err(RecvError::Lagged(_)) => News::Missed,
+                Err(RecvError::Closed) => News::End,
+            },
+            () = &mut self.stop => News::End,
+        }
+    }
+}
+
 /// The job as it is in `first`, then at each change, until it is finished or the engine stops.
 pub fn watch(
     service: App,
-    mut feed: Receiver<Arc<Committed>>,
+    feed: Receiver<Arc<Committed>>,
+    stop: Stop,
     first: JobView,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     generate(move |pieces| async move {
+        let mut feed = Feed::new(feed, stop);
         let id = first.id;
         let mut shown = first;
         loop {
@@ -51,10 +87,10 @@ pub fn watch(
                 return;
             }
             shown = loop {
-                match feed.recv().await {
-                    Ok(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
+                match feed.next().await {
+                    News::Commit(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
+                    News::Commit(_) | News::Missed => {}
+                    News::End => return,
                 }
                 match service.job(id).await {
                     Ok(view) if view != shown => break view,
@@ -184,26 +220,20 @@ impl Sink {
     }
 
     /// Lines of commits after `last`, as they are made, until the engine stops.
-    async fn follow(
-        &mut self,
-        service: &App,
-        mut feed: Receiver<Arc<Committed>>,
-        lines: &mut Lines,
-        mut last: Seq,
-    ) -> Result<(), Enough> {
+    async fn follow(&mut self, service: &App, mut feed: Feed, lines: &mut Lines, mut last: Seq) -> Result<(), Enough> {
         loop {
-            match feed.recv().await {
-                Ok(commit) if commit.seq <= last => {}
+            match feed.next().await {
+                News::Commit(commit) if commit.seq <= last => {}
                 // The feed has left some out, being faster than this client: they are in the journal.
-                Ok(commit) if commit.seq > last.next() => last = self.catch_up(service, lines, last).await?,
-                Ok(commit) => {
+                News::Commit(commit) if commit.seq > last.next() => last = self.catch_up(service, lines, last).await?,
+                News::Commit(commit) => {
                     last = commit.seq;
                     for line in lines.of(&commit) {
                         self.push(&line).await?;
                     }
                 }
-                Err(RecvError::Lagged(_)) => last = self.catch_up(service, lines, last).await?,
-                Err(RecvError::Closed) => return Ok(()),
+                News::Missed => last = self.catch_up(service, lines, last).await?,
+                News::End => return Ok(()),
             }
             self.flush().await?;
         }
@@ -226,6 +256,8 @@ pub struct Wanted {
     pub tail: bool,
     /// Also those to come, from this feed.
     pub feed: Option<Receiver<Arc<Committed>>>,
+    /// Ends those to come.
+    pub stop: Stop,
 }
 
 /// Lines of the commits that are there, then of those that the feed brings.
@@ -249,6 +281,7 @@ pub fn journal(
             && let Some(feed) = wanted.feed
         {
             // Enough of it, or the engine has stopped: either way this answer is complete.
+            let feed = Feed::new(feed, wanted.stop);
             sink.follow(&service, feed, &mut lines, last.max(before)).await.ok();
         }
     })
