@@ -4,7 +4,8 @@ use axum::Extension;
 use axum::extract::{Request, State};
 
 use super::App;
-use crate::control::live::{self, Lines, Wanted};
+use crate::control::lines::Lines;
+use crate::control::live::{self, Wanted};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
 use crate::control::server::Stop;
