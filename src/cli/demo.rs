@@ -44,8 +44,15 @@ struct Welcome<'a> {
 impl fmt::Display for Welcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dir, socket, daybook) = (self.demo.dir.display(), self.demo.socket.display(), self.daybook.display());
-        writeln!(f, "\nDaybook runs in {dir}. It has just passivated users of app.db that were not seen for 30 days,")?;
-        writeln!(f, "deleted old files in logs/, and says every ten seconds that it is there. In another terminal:\n")?;
+        writeln!(
+            f,
+            "\nDaybook runs in {dir}. On its first start it passivates the users of app.db that were not seen"
+        )?;
+        writeln!(
+            f,
+            "for 30 days and deletes old files in logs/, then again each hour. Every ten seconds a shell task"
+        )?;
+        writeln!(f, "says that it is there. In another terminal:\n")?;
         writeln!(f, "  export DAYBOOK_SOCKET={socket}")?;
         writeln!(f, "  alias daybook={daybook}")?;
         writeln!(f, "  daybook status                            # is it well, what runs, what comes next")?;

@@ -60,8 +60,12 @@ impl Calendar {
         for task in state.tasks().filter(|task| task.is_active()) {
             for (number, text) in task.policy.schedules.iter().enumerate() {
                 if self.rule(text).is_some_and(|rule| rule.is_reboot()) {
-                    let (task, schedule) = (task.id, number as u16);
-                    due.push(DueSchedule { task, schedule, instants: vec![now], next: None, make_up_from: None });
+                    let (task_id, schedule) = (task.id, number as u16);
+                    // A task that was defined this very instant has decided everything up to it.
+                    let at = task.schedules.get(number).map_or(now, |place| now.max(place.decided.shifted(1)));
+                    let due_now =
+                        DueSchedule { task: task_id, schedule, instants: vec![at], next: None, make_up_from: None };
+                    due.push(due_now);
                 }
             }
         }

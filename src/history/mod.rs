@@ -23,6 +23,7 @@ mod codec;
 mod db;
 mod error;
 mod filter;
+mod filters;
 mod index;
 mod partition;
 mod read;

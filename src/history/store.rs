@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use super::buffer::{Buffer, Commit};
 use super::chunk::{ROW_BYTES_MAX, ROW_TERMS_MAX};
 use super::error::Error;
-use super::filter::{Filter, Probe};
+use super::filter::Probe;
+use super::filters::{FilterSet, Filters};
 use super::partition::Partition;
 use super::read::Rows;
 use super::recover;
@@ -475,44 +476,6 @@ impl Shared {
 struct Idle {
     checked: Instant,
     rounds: u32,
-}
-
-/// The filters of all partitions at hand, so that a question takes no lock for each: the processor then
-/// fetches from many of them at a time.
-#[derive(Default)]
-struct FilterSet {
-    loaded: Vec<Arc<Filter>>,
-    /// Partitions to be asked themselves: the open one, and those there is no memory for.
-    others: Vec<Arc<Partition>>,
-}
-
-/// The memory that filters take.
-pub(super) struct Filters {
-    used: AtomicUsize,
-    max: usize,
-    asked: AtomicBool,
-}
-
-impl Filters {
-    /// Takes memory for so many words, if there is as much.
-    pub fn reserve(&self, words: u64) -> bool {
-        let bytes = words as usize * 8;
-        let fits = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.max;
-        if !fits {
-            self.release(words);
-        }
-        fits
-    }
-
-    pub fn release(&self, words: u64) {
-        self.used.fetch_sub(words as usize * 8, Ordering::Relaxed);
-    }
-
-    fn ask(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Stops the thread when the last handle goes.
