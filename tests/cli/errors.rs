@@ -34,7 +34,9 @@ fn the_socket_is_found_by_environment_and_config() {
     by_config.arg("why").arg("7").arg("--config").arg(&config);
     let mut by_config_in_environment = daybook();
     by_config_in_environment.env("DAYBOOK_CONFIG", &config).args(["why", "7"]);
-    for command in [by_environment, by_config, by_config_in_environment] {
+    let mut empty_is_none = daybook();
+    empty_is_none.env("DAYBOOK_SOCKET", "").env("DAYBOOK_CONFIG", &config).args(["why", "7"]);
+    for command in [by_environment, by_config, by_config_in_environment, empty_is_none] {
         let output = spawn(command, b"");
         assert_eq!(String::from_utf8_lossy(&output.stdout), "because it is available\n");
     }

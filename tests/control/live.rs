@@ -86,3 +86,17 @@ fn a_follow_with_a_first_commit_ends_at_its_limit() {
     let served = Served::start();
     assert_eq!(get(&served, "/v1/journal?follow=1&from=1&limit=3").lines().len(), 3);
 }
+
+#[test]
+fn what_goes_on_ends_when_the_server_stops() {
+    let mut served = Served::start();
+    let mut following = open(&served, "/v1/journal?follow=1&from=11");
+    let mut watching = open(&served, "/v1/jobs/3/watch");
+    assert_eq!(line(&mut following)["seq"], 11);
+    line(&mut watching);
+    served.fake.pause_backup();
+    served.stop();
+    assert_eq!(line(&mut following)["seq"], 12);
+    assert!(following.chunk().is_none());
+    assert!(watching.chunk().is_none());
+}

@@ -89,6 +89,7 @@ fn parameters() {
         let reply = get(&served, path);
         assert_eq!((reply.status, reply.code().as_str()), (400, code), "{path}");
     }
+    assert_eq!(post(&served, "/v1/jobs?key=k", r#"{"task":"mail"}"#).code(), "unknown_parameter");
 }
 
 #[test]

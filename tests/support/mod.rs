@@ -40,12 +40,19 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        self.fake.close_feed();
+impl Served {
+    /// Asks the server to stop; what happened before is still told.
+    pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             stop.send(()).ok();
         }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.fake.close_feed();
+        self.stop();
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
         }
