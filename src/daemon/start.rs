@@ -18,10 +18,10 @@ use crate::core::command::Command;
 use crate::core::policy::TaskPolicy;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
-use crate::engine::handle::{self, Inbox};
+use crate::engine::handle::{self, Handle, Inbox};
 use crate::engine::machine::Machine;
 use crate::engine::recover::{self, Recovered};
-use crate::engine::run::{self as engine_run, Engine};
+use crate::engine::run::{self as engine_run, Engine, Executor};
 use crate::exec::{Identity, Leftover, Outputs};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
 use crate::{control, history, logging};
@@ -71,6 +71,23 @@ fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failu
 
 /// Runs the daemon until it is asked to stop. `ready` is called once it answers on its socket.
 pub fn run(options: &Options, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+    run_with(options, |attempts, _| Arc::new(Door(attempts)), ready)
+}
+
+/// The same with another executor, made from the engine's handle: a benchmark's handlers cost nothing.
+pub fn run_with_executor(
+    options: &Options,
+    executor: impl FnOnce(Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
+    run_with(options, |_, engine| executor(engine), ready)
+}
+
+fn run_with(
+    options: &Options,
+    executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
     let early = Early::arm().map_err(|error| Failure::Internal(format!("cannot listen for signals: {error}")))?;
     let config = load(options).map_err(Failure::Config)?;
     logging::start(config.log);
@@ -82,7 +99,7 @@ pub fn run(options: &Options, ready: impl FnOnce(&Config)) -> Result<(), Failure
         .enable_all()
         .build()
         .map_err(|error| Failure::Internal(format!("cannot start the runtime: {error}")))?;
-    let ended = runtime.block_on(serve(options.clone(), config, early, ready));
+    let ended = runtime.block_on(serve(options.clone(), config, early, executor, ready));
     // What still blocks a thread (a read of a slow disk) is not worth waiting for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -135,7 +152,13 @@ fn open(config: &Config) -> Result<Opened, Failure> {
     Ok(Opened { journal, archive, recovered })
 }
 
-async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+async fn serve(
+    options: Options,
+    config: Config,
+    early: Early,
+    executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
     let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
@@ -164,7 +187,7 @@ async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnc
         journal: Arc::new(Mutex::new(boxed)),
         epoch: Epoch(1),
         clock: Arc::new(SystemClock),
-        executor: Arc::new(Door(attempts.clone())),
+        executor: executor(attempts.clone(), engine_handle.clone()),
         archive: archive.clone(),
         checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
     };
