@@ -182,8 +182,9 @@ impl Executor for Door {
                 TaskHandler::Worker(worker) => self.0.start_worker(attempt, task, worker),
             },
             None => {
-                let error = format!("task `{}` is no longer in the config", attempt.task);
-                self.0.fail(&attempt, error);
+                // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
+                let ending = Ending::Interrupted { reason: "its task is no longer in the config".into() };
+                self.0.report(Command::ReportEnded { job: attempt.job, attempt: attempt.attempt, ending });
             }
         }
     }

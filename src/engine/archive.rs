@@ -96,8 +96,12 @@ impl Archive {
     }
 
     /// Drops what is older, or more, than is to be kept.
-    pub fn retain(&self, now: Timestamp) -> Result<[Dropped; 3], history::Error> {
-        Ok([self.jobs.retain(now)?, self.occurrences.retain(now)?, self.keys.retain(now)?])
+    pub fn retain(&self, now: Timestamp, age: Duration, bytes: u64) -> Result<[Dropped; 3], history::Error> {
+        Ok([
+            self.jobs.retain(now, age, bytes)?,
+            self.occurrences.retain(now, age, bytes)?,
+            self.keys.retain(now, KEYS_KEPT_MIN, KEYS_BYTES_MAX)?,
+        ])
     }
 
     /// The end of a job, the last one if it ran again.
