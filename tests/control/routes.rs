@@ -81,6 +81,24 @@ fn jobs_are_listed_newest_first() {
 }
 
 #[test]
+fn a_long_list_is_whole() {
+    let served = Served::start();
+    let body = vec![r#"{"task":"mail"}"#; 2_500].join("\n");
+    request(&served, "POST", "/v1/jobs", &[("content-type", "application/x-ndjson")], &body);
+    for limit in [999, 1000, 1001, 2000, 2507, 2508] {
+        let list = get(&served, &format!("/v1/jobs?limit={limit}")).json();
+        let ids: Vec<u64> = list.as_array().unwrap().iter().map(|job| job["id"].as_u64().unwrap()).collect();
+        let expected: Vec<u64> = (1..=2507).rev().take(limit).collect();
+        assert_eq!(ids, expected, "limit {limit}");
+    }
+    let lines = request(&served, "GET", "/v1/jobs?limit=2507", &[("accept", "application/x-ndjson")], "");
+    assert_eq!(lines.lines().len(), 2507);
+    assert_eq!(get(&served, "/v1/jobs?task=nobody").text(), "[]");
+    let none = request(&served, "GET", "/v1/jobs?task=nobody", &[("accept", "application/x-ndjson")], "");
+    assert_eq!((none.status, none.text()), (200, ""));
+}
+
+#[test]
 fn a_job_is_asked_about() {
     let served = Served::start();
     assert_eq!(get(&served, "/v1/jobs/7/why").json(), json!({"id": 7, "why": "because it is available"}));
