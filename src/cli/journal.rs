@@ -26,7 +26,6 @@ const BEFORE_FOLLOW: u64 = 10;
 ///
 /// Without options, everything that is kept, oldest first.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -55,6 +54,10 @@ enum Verb {
 
 pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     if let Some(Verb::Verify) = args.verb {
+        if args.follow || args.job.is_some() || args.from.is_some() || args.limit.is_some() {
+            let failure = Failure::new(Exit::Usage, "`verify` looks at the whole journal: it takes no such option");
+            return Err(failure.hint("`daybook journal verify`"));
+        }
         return verify(session).await;
     }
     let mut path = format!("/v1/journal?follow={}", u8::from(args.follow));

@@ -34,6 +34,7 @@ mod why;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::Exit;
@@ -48,12 +49,20 @@ pub const CONFIG_DEFAULT: &str = "/etc/daybook/daybook.toml";
 /// `daybook daemon` is the service, and `daybook demo` a daemon to try things out with; the other
 /// commands talk to a running one over its control socket.
 #[derive(Debug, Parser)]
-#[command(name = "daybook", version, after_help = Exit::HELP, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "daybook", version, after_help = Exit::HELP, max_term_width = 100)]
 pub struct Arguments {
     #[command(flatten)]
     pub common: Common,
     #[command(subcommand)]
     verb: Verb,
+}
+
+/// Where help shows what every command takes.
+const HEADING: &str = "Common options";
+
+/// A path that may be empty: an environment variable without a value is as good as none.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// What every command takes.
@@ -62,17 +71,17 @@ pub struct Common {
     /// The control socket of the daemon
     ///
     /// Default: the `socket` of the config.
-    #[arg(long, global = true, value_name = "PATH", env = "DAYBOOK_SOCKET", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "PATH", env = "DAYBOOK_SOCKET", hide_env_values = true, value_parser = path())]
     pub socket: Option<PathBuf>,
     /// The config file
     ///
     /// Default: /etc/daybook/daybook.toml.
-    #[arg(long, global = true, value_name = "FILE", env = "DAYBOOK_CONFIG", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE", env = "DAYBOOK_CONFIG", hide_env_values = true, value_parser = path())]
     pub config: Option<PathBuf>,
     /// Print JSON: one object, or for lists one object a line
     ///
     /// Times are RFC 3339 in UTC, durations are seconds.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = HEADING)]
     pub json: bool,
 }
 
@@ -116,7 +125,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let common = arguments.common;
+    let mut common = arguments.common;
+    for path in [&mut common.socket, &mut common.config] {
+        path.take_if(|path| path.as_os_str().is_empty());
+    }
     let outcome = match arguments.verb {
         Verb::Daemon(args) => return daemon::run(&args, &common),
         Verb::Demo(args) => return demo::run(&args, &common),

@@ -5,6 +5,7 @@ use super::render::{progress, state_colour};
 use super::session::Session;
 use super::time::{iso, length, relative};
 use crate::core::id::JobId;
+use crate::core::json::Json;
 use crate::core::time::Timestamp;
 use crate::core::view::JobView;
 use crate::error::Exit;
@@ -45,7 +46,7 @@ fn facts(job: &JobView, state: String, now: Timestamp) -> Vec<(&'static str, Str
         ("attempts", job.attempts.to_string()),
         ("priority", job.priority.to_string()),
         ("key", text(&job.key)),
-        ("args", job.args.as_str().to_owned()),
+        ("args", if job.args == Json::null() { String::new() } else { job.args.as_str().to_owned() }),
         ("progress", progress(&job.progress)),
         ("result", job.result.as_ref().map_or_else(String::new, |result| result.as_str().to_owned())),
         ("error", text(&job.error)),

@@ -8,6 +8,7 @@
 mod body;
 pub mod client;
 mod handlers;
+mod lines;
 mod live;
 pub mod problem;
 mod query;

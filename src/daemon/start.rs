@@ -15,14 +15,16 @@ use super::signals::{Early, Wish, Wishes};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
+use crate::core::event::Process;
 use crate::core::policy::TaskPolicy;
+use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
-use crate::engine::handle::{self, Inbox};
+use crate::engine::handle::{self, Handle, Inbox};
 use crate::engine::machine::Machine;
 use crate::engine::recover::{self, Recovered};
-use crate::engine::run::{self as engine_run, Engine};
-use crate::exec::{Identity, Leftover, Outputs};
+use crate::engine::run::{self as engine_run, Engine, Executor};
+use crate::exec::{Identity, Leftover, Outputs, end_strays};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
 use crate::{control, history, logging};
 
@@ -71,6 +73,23 @@ fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failu
 
 /// Runs the daemon until it is asked to stop. `ready` is called once it answers on its socket.
 pub fn run(options: &Options, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+    run_with(options, |attempts, _| Arc::new(Door(attempts)), ready)
+}
+
+/// The same with another executor, made from the engine's handle: a benchmark's handlers cost nothing.
+pub fn run_with_executor(
+    options: &Options,
+    executor: impl FnOnce(Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
+    run_with(options, |_, engine| executor(engine), ready)
+}
+
+fn run_with(
+    options: &Options,
+    executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
     let early = Early::arm().map_err(|error| Failure::Internal(format!("cannot listen for signals: {error}")))?;
     let config = load(options).map_err(Failure::Config)?;
     logging::start(config.log);
@@ -82,7 +101,7 @@ pub fn run(options: &Options, ready: impl FnOnce(&Config)) -> Result<(), Failure
         .enable_all()
         .build()
         .map_err(|error| Failure::Internal(format!("cannot start the runtime: {error}")))?;
-    let ended = runtime.block_on(serve(options.clone(), config, early, ready));
+    let ended = runtime.block_on(serve(options.clone(), config, early, executor, ready));
     // What still blocks a thread (a read of a slow disk) is not worth waiting for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -135,12 +154,18 @@ fn open(config: &Config) -> Result<Opened, Failure> {
     Ok(Opened { journal, archive, recovered })
 }
 
-async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnce(&Config)) -> Result<(), Failure> {
+async fn serve(
+    options: Options,
+    config: Config,
+    early: Early,
+    executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
     let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
-    end_leftovers(&state).await;
+    end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
     let listener = listen(&config.socket)?;
@@ -164,7 +189,7 @@ async fn serve(options: Options, config: Config, early: Early, ready: impl FnOnc
         journal: Arc::new(Mutex::new(boxed)),
         epoch: Epoch(1),
         clock: Arc::new(SystemClock),
-        executor: Arc::new(Door(attempts.clone())),
+        executor: executor(attempts.clone(), engine_handle.clone()),
         archive: archive.clone(),
         checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
     };
@@ -264,14 +289,20 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &crate::core::state::State) {
-    let left = state.durable().running.iter().filter_map(|(job, running)| {
-        let process = running.process?;
-        let identity = Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
+async fn end_leftovers(state: &State, socket: &Path) {
+    let running = &state.durable().running;
+    let known = running.iter().filter_map(|(job, running)| {
+        let Process { pid, start_time, boot_id } = running.process?;
         let (job, attempt) = (*job, running.attempt);
-        Some(async move { (job, identity.end_group(job, attempt, LEFTOVER_GRACE).await) })
+        Some(async move { (job, Identity { pid, start_time, boot_id }.end_group(job, attempt, LEFTOVER_GRACE).await) })
     });
-    for (job, leftover) in futures_util::future::join_all(left).await {
+    // The daemon may have died between starting a process and noting which one it is.
+    let unknown = running.iter().filter(|(_, running)| running.process.is_none());
+    let unknown = unknown.map(|(job, running)| (*job, running.attempt)).collect();
+    let (known, strays) =
+        futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
+            .await;
+    for (job, leftover) in known.into_iter().chain(strays) {
         match leftover {
             Leftover::Gone => {}
             Leftover::Ended { processes } => {

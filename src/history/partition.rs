@@ -13,8 +13,9 @@ use super::db::Db;
 use super::error::Error;
 use super::filter::{Filter, Probe};
 use super::index::{self, Index};
+use super::locks::{lock, read_lock, write_lock};
 use super::sealed::{self, Summary};
-use super::store::{Shared, lock, read_lock, write_lock};
+use super::store::Shared;
 
 /// Memory that the database of a sealed partition may use as its cache, in bytes.
 const READ_CACHE_BYTES: u64 = 512 * 1024;

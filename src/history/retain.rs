@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::db::sync_dir;
 use super::error::Error;
+use super::locks::lock;
 use super::partition::Partition;
-use super::store::{Dropped, Store, lock};
+use super::store::{Dropped, Store};
 use super::writer::write_mark;
 use crate::core::time::Timestamp;
 

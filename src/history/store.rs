@@ -4,14 +4,16 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::buffer::{Buffer, Commit};
 use super::chunk::{ROW_BYTES_MAX, ROW_TERMS_MAX};
 use super::error::Error;
-use super::filter::{Filter, Probe};
+use super::filter::Probe;
+use super::filters::{FilterSet, Filters};
+use super::locks::lock;
 use super::partition::Partition;
 use super::read::Rows;
 use super::recover;
@@ -477,44 +479,6 @@ struct Idle {
     rounds: u32,
 }
 
-/// The filters of all partitions at hand, so that a question takes no lock for each: the processor then
-/// fetches from many of them at a time.
-#[derive(Default)]
-struct FilterSet {
-    loaded: Vec<Arc<Filter>>,
-    /// Partitions to be asked themselves: the open one, and those there is no memory for.
-    others: Vec<Arc<Partition>>,
-}
-
-/// The memory that filters take.
-pub(super) struct Filters {
-    used: AtomicUsize,
-    max: usize,
-    asked: AtomicBool,
-}
-
-impl Filters {
-    /// Takes memory for so many words, if there is as much.
-    pub fn reserve(&self, words: u64) -> bool {
-        let bytes = words as usize * 8;
-        let fits = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.max;
-        if !fits {
-            self.release(words);
-        }
-        fits
-    }
-
-    pub fn release(&self, words: u64) {
-        self.used.fetch_sub(words as usize * 8, Ordering::Relaxed);
-    }
-
-    fn ask(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
 /// Stops the thread when the last handle goes.
 struct Thread {
     shared: Arc<Shared>,
@@ -529,18 +493,4 @@ impl Drop for Thread {
             let _ = handle.join(); // a panic was caught inside, and stands in `failed`
         }
     }
-}
-
-// A lock is poisoned only by a panic of ours; what it guards is replaced as a whole, so it can still be used.
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

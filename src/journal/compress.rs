@@ -12,9 +12,7 @@ impl Compressor {
     /// Appends `bytes` to `out`, compressed if they are many and it makes them fewer; answers whether it did.
     pub fn append(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
-        if std::env::var_os("X_NOZ").is_none()
-            && bytes.len() >= COMPRESS_FROM_BYTES
-            && self.compress(bytes, out).is_some_and(|written| written < bytes.len())
+        if bytes.len() >= COMPRESS_FROM_BYTES && self.compress(bytes, out).is_some_and(|written| written < bytes.len())
         {
             return true;
         }

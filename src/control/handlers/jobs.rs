@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 
 use super::{App, Job};
@@ -14,7 +15,7 @@ use crate::control::live;
 use crate::control::problem::{INVALID_VALUE, Problem};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
-use crate::control::server::Caller;
+use crate::control::server::{Caller, Stop};
 use crate::control::service::JobFilter;
 use crate::control::wire::{CancelRequest, EmptyRequest, ProgressRequest};
 use crate::core::id::JobId;
@@ -64,19 +65,20 @@ pub async fn why(State(service): State<App>, Job(job): Job) -> Reply {
     reply::json(&json!({ "id": job, "why": service.why(job).await? }))
 }
 
-pub async fn output(State(service): State<App>, Job(job): Job, uri: Uri) -> Reply {
+pub async fn output(State(service): State<App>, Job(job): Job, Extension(stop): Extension<Stop>, uri: Uri) -> Reply {
     let mut of = Parameters::of(&uri)?;
     let attempt = of.count_if("attempt", limits::ATTEMPTS_MAX as usize)?.map(|attempt| attempt as u32);
     let follow = of.switch("follow")?;
     of.finish()?;
-    Ok(reply::stream(reply::TEXT, service.output(job, attempt, follow).await?))
+    let output = service.output(job, attempt, follow).await?;
+    Ok(reply::stream(reply::TEXT, output.take_until(stop.asked().boxed())))
 }
 
 /// The job, then the job at each change, a line each, until it is finished.
-pub async fn watch(State(service): State<App>, Job(job): Job) -> Reply {
+pub async fn watch(State(service): State<App>, Job(job): Job, Extension(stop): Extension<Stop>) -> Reply {
     let feed = service.feed(); // before the first look, so that nothing falls between the two
     let first = service.job(job).await?;
-    Ok(reply::stream(reply::LINES, live::watch(service, feed, first)))
+    Ok(reply::stream(reply::LINES, live::watch(service, feed, stop, first)))
 }
 
 pub async fn cancel(

@@ -11,10 +11,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use rustix::fs::{FallocateFlags, SeekFrom};
 
 use super::caught::{Failure, caught};
 use crate::core::id::Seq;
@@ -23,11 +20,9 @@ use crate::journal::head::sync_dir;
 use crate::journal::parts::{self, Key};
 use crate::journal::walk::{Batch, Source, gather};
 
-/// Bytes of sled's page cache.
+/// Bytes of sled's page cache. It is a wish: sled keeps about the last 1,000 leaves (some 50 MB) whatever stands here,
+/// because it looks at a shard of its cache only after 64 accesses. What bounds memory is the size of a generation.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-/// Bytes that are allocated at once ahead of sled's writing. A commit into allocated space needs no new block and no new file
-/// length to become durable, which makes it cheaper by a fifth to a half.
-const AHEAD_BYTES: u64 = 4 * 1024 * 1024;
 /// How long, and how often, to wait for another thread (or a dying process) to let go of a directory.
 const BUSY_WAITS: u32 = 400;
 const BUSY_WAIT: Duration = Duration::from_millis(5);
@@ -41,8 +36,6 @@ pub(super) struct Database {
     path: PathBuf,
     /// The first record it is to hold: what damage to the whole is reported at.
     first: Seq,
-    /// The length up to which space was allocated.
-    ahead: AtomicU64,
 }
 
 impl Database {
@@ -52,7 +45,7 @@ impl Database {
         let config = sled::Config::default()
             .path(dir)
             .mode(sled::Mode::HighThroughput)
-            .cache_capacity(std::env::var("X_CACHE").map_or(CACHE_BYTES, |v| v.parse().unwrap()))
+            .cache_capacity(CACHE_BYTES)
             .use_compression(false)
             .flush_every_ms(None);
         let mut waits = 0;
@@ -72,7 +65,7 @@ impl Database {
         };
         let path = dir.join("db");
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(Error::io("open", &path))?;
-        Ok(Database { db: Some(db), file, path, first, ahead: AtomicU64::new(0) })
+        Ok(Database { db: Some(db), file, path, first })
     }
 
     fn db(&self) -> &sled::Db {
@@ -89,21 +82,6 @@ impl Database {
     pub fn sync(&self) -> Result<(), Error> {
         caught(|| self.db().flush().map(drop)).map_err(|failure| error_of(failure, "flush", &self.path, self.first))?;
         self.file.sync_data().map_err(Error::io("sync", &self.path))
-    }
-
-    /// Allocates space ahead of where sled writes, if it has come near the end. For the one writer, between commits.
-    ///
-    /// `fallocate` never changes what is written, so it may run beside sled's own writes; sled reads the new space as
-    /// zeros, which it takes for free. A file system that cannot do it, or a full disk, is left alone: then commits are
-    /// slower, or fail by themselves.
-    pub fn allocate_ahead(&self) {
-        let ahead = self.ahead.load(Ordering::Relaxed);
-        if ahead > 0 && !has_data(&self.file, ahead - AHEAD_BYTES / 2) {
-            return;
-        }
-        let length = self.file.metadata().map_or(0, |metadata| metadata.len()).max(ahead);
-        let _ = rustix::fs::fallocate(&self.file, FallocateFlags::empty(), length, AHEAD_BYTES);
-        self.ahead.store(length + AHEAD_BYTES, Ordering::Relaxed);
     }
 
     /// Makes the files themselves durable, once they were made; the parent's entry is the caller's business.
@@ -145,11 +123,6 @@ impl Drop for Database {
             Ok(())
         });
     }
-}
-
-/// Whether anything was written to `file` at `offset` or later.
-fn has_data(file: &File, offset: u64) -> bool {
-    rustix::fs::seek(file, SeekFrom::Data(offset)).is_ok()
 }
 
 fn error_of(failure: Failure, what: &'static str, path: &Path, seq: Seq) -> Error {

@@ -79,9 +79,6 @@ impl SledJournal {
         let checksum = record::encode(head, payload, &mut self.compressor, &mut self.buffer);
         self.live.insert(head.seq.0, &self.buffer)?;
         self.live.sync()?;
-        if std::env::var_os("X_NOAHEAD").is_none() {
-            self.live.allocate_ahead();
-        }
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
         }
