@@ -4,4 +4,9 @@
 mod client;
 mod daemon;
 
+mod interrupted;
 mod kill;
+mod leftovers;
+mod quarantine;
+mod second;
+mod stop;
