@@ -3,7 +3,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-
 mod bulk;
 mod connection;
 mod live;
