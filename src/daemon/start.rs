@@ -1,6 +1,6 @@
 //! Starting and stopping, in order.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,6 +60,9 @@ pub enum Failure {
     Recover(#[from] recover::Error),
     #[error(transparent)]
     History(#[from] history::Error),
+    /// The place of the socket is taken.
+    #[error("cannot listen on the socket `{}`: {why}", path.display())]
+    Socket { path: PathBuf, why: &'static str },
     #[error("{what} `{}`: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
@@ -265,22 +268,20 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> 
     Ok(())
 }
 
-/// Binds the control socket. Who holds the state's lock may remove a stale one.
+/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
     }
-    match std::os::unix::net::UnixStream::connect(socket) {
-        Ok(_) => {
-            let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-            return Err(Failure::File {
-                what: "another daemon answers on the socket",
-                path: socket.to_owned(),
-                source,
-            });
-        }
+    let taken = |why| Failure::Socket { path: socket.to_owned(), why };
+    match std::fs::symlink_metadata(socket) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
+        Err(error) => return Err(file("cannot look at the socket", socket)(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
+        Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
+            return Err(taken("another daemon answers on it"));
+        }
+        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
     }
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
     let mode = std::fs::Permissions::from_mode(0o660);
