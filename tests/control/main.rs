@@ -3,12 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../../benches/support/client.rs"]
-mod client;
-
 mod bulk;
 mod connection;
-mod lean;
 mod live;
 mod refusals;
 mod routes;
