@@ -175,3 +175,18 @@ fn the_journal() {
     assert!(seqs("/v1/journal?from=12").is_empty());
     assert_eq!(get(&served, "/v1/journal/verify").json()["ok"], true);
 }
+
+#[test]
+fn every_code_and_every_route_is_documented() {
+    let docs = include_str!("../../docs/api.md");
+    let missing: Vec<String> = daybook::control::problem::KINDS
+        .iter()
+        .map(|kind| format!("| `{}` | {} | {} |", kind.code, kind.status, kind.title))
+        .filter(|row| !docs.contains(row))
+        .collect();
+    assert!(missing.is_empty(), "docs/api.md does not have:\n{}", missing.join("\n"));
+    let routes = include_str!("../../src/control/handlers/mod.rs");
+    for route in routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(docs.contains(&format!("{route}`")), "docs/api.md does not have {route}");
+    }
+}
