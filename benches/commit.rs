@@ -1,10 +1,10 @@
 //! Commits of the journal against raw append + fdatasync of the same bytes on the same disk, and against themselves
-//! while a checkpoint is written.
+//! while a checkpoint is written: the journal alone, without the engine.
 //!
 //! Absolute figures swing with the disk, so both sides take turns within each round, on fresh files, and what
-//! counts is the median of the rounds' ratios. `DAYBOOK_BENCH_DIR` says where (default: under `target/`).
+//! counts is the median of the rounds' ratios.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,32 +14,23 @@ use daybook::core::id::Seq;
 use daybook::core::time::Timestamp;
 use daybook::journal::{Epoch, Journal, SledJournal};
 
+use crate::support::median;
+
 const EVENT_BYTES: usize = 120;
 const ROUNDS: usize = 7;
 const SLICE: Duration = Duration::from_millis(600);
 const CHECKPOINT_BYTES: usize = 200 * 1000 * 1000;
 const CHUNK_BYTES: usize = 11_000;
 
-fn main() {
-    // Cargo passes `--bench`; any other word selects a part by name.
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let wanted = |name: &str| words.is_empty() || words.iter().any(|word| name.contains(word.as_str()));
-    let root =
-        std::env::var_os("DAYBOOK_BENCH_DIR").map_or_else(|| PathBuf::from("target/bench-commit"), PathBuf::from);
-    if wanted("commit") {
-        println!("{:<34}{:>12}{:>12}{:>8}{:>8}{:>10}", "commit", "raw /s", "journal /s", "ratio", "target", "p99 ms");
-        for (events, target) in [(1, 0.7), (64, 0.8), (1024, 0.5)] {
-            commits(&root, events, target, Events::Alike);
-            commits(&root, events, target, Events::Noise);
-        }
+pub fn run() {
+    let root = crate::support::root();
+    println!("\nCommits\n{:<34}{:>12}{:>12}{:>8}{:>8}{:>10}", "", "raw /s", "journal /s", "ratio", "target", "p99 ms");
+    for (events, target) in [(1, 0.7), (64, 0.8), (1024, 0.5)] {
+        commits(&root, events, target, Events::Alike);
+        commits(&root, events, target, Events::Noise);
     }
-    if wanted("checkpoint") {
-        beside_checkpoint(&root);
-    }
-    if wanted("reopen") {
-        reopen(&root);
-    }
-    let _ = std::fs::remove_dir_all(&root);
+    beside_checkpoint(&root);
+    reopen(&root);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -213,12 +204,14 @@ fn beside_checkpoint(root: &Path) {
 /// Time to open a journal of 64 MB after a kill, to read it, and what stays in memory.
 fn reopen(root: &Path) {
     let dir = fresh(root, "journal");
+    let before = resident();
     let mut writer = Writer::open(&dir, 64, Events::Alike);
+    (0..10).for_each(|_| writer.commit());
     let idle = resident();
     while writer.journal.last().0 < 64 * 1024 * 1024 / (64 * EVENT_BYTES) as u64 {
         writer.commit();
     }
-    println!("journal of 64 MB: {:.1} MB resident while written ({idle:.1} before)", resident());
+    println!("journal of 64 MB: memory {:.1} MB; {idle:.1} after 10 commits, {before:.1} before", resident());
     let bytes: u64 = writer.journal.upkeep().generations().iter().map(|generation| generation.bytes).sum();
     drop(writer);
     let start = Instant::now();
@@ -234,16 +227,9 @@ fn reopen(root: &Path) {
     );
 }
 
-/// Megabytes of this process in memory.
+/// Megabytes of this process in memory that no file backs.
 fn resident() -> f64 {
-    let mut text = String::new();
-    let read = File::open("/proc/self/statm").and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut text));
-    let pages = read.ok().and_then(|_| text.split(' ').nth(1)?.parse::<f64>().ok()).unwrap_or(0.0);
-    pages * 4096.0 / 1e6
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().map_or(0.0, |kilobytes: f64| kilobytes / 1000.0)
 }

@@ -43,6 +43,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
@@ -50,6 +51,7 @@ pub mod core;
 pub mod daemon;
 pub mod demo;
 pub mod engine;
+pub mod error;
 pub mod exec;
 pub mod history;
 pub mod journal;

@@ -12,5 +12,5 @@ mod signals;
 mod start;
 mod verify;
 
-pub use start::{Failure, Options, run};
+pub use start::{Failure, Options, run, run_with_executor};
 pub use verify::{Verified, verify_offline};

@@ -154,13 +154,13 @@ impl Calendar {
     /// The parsed form of an expression; `None` for one that was valid when it was loaded and is not any more.
     fn rule(&mut self, text: &str) -> Option<Rule> {
         if let Some(rule) = self.rules.get(text) {
-            return rule.clone();
+            return *rule;
         }
         if self.rules.len() >= RULES_MAX {
             self.rules.clear();
         }
         let rule = Rule::parse(text).ok();
-        self.rules.insert(text.to_owned(), rule.clone());
+        self.rules.insert(text.to_owned(), rule);
         rule
     }
 }

@@ -299,15 +299,21 @@ impl Machine {
         }
     }
 
+    /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
+    pub fn start_ready(&mut self) {
+        if !self.execution || self.draining || self.gathering.is_none() {
+            return;
+        }
+        let at = self.at();
+        while let Some(event) = decide::next_start(&self.state) {
+            self.happen(event, at);
+        }
+    }
+
     /// Ends the gathering: starts what may start, and returns the commit. Without events the number is
     /// that of the last commit, and there is nothing to append.
     pub fn seal(&mut self) -> Option<Sealed> {
-        if self.execution && !self.draining && self.gathering.is_some() {
-            let at = self.at();
-            while let Some(event) = decide::next_start(&self.state) {
-                self.happen(event, at);
-            }
-        }
+        self.start_ready();
         let gathering = self.gathering.take()?;
         let mut seq = self.state.scalars().seq;
         if gathering.events > 0 {

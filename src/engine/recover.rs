@@ -59,11 +59,17 @@ impl<P: Projections> Projections for Arc<P> {
 
 /// Brings the state back and the projections up to it.
 pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &impl Projections) -> Result<Recovered, Error> {
-    let mut state = match upkeep.latest_checkpoint()? {
-        Some(checkpoint) => load(checkpoint)?,
-        None => State::default(),
-    };
     let applied = archive.applied();
+    let mut state = match upkeep.latest_checkpoint()? {
+        Some(checkpoint) if applied >= checkpoint.seq => load(checkpoint)?,
+        // A projection was lost: only a replay of everything can make it again, if everything is there.
+        Some(checkpoint) if reader.first() > Seq(1) => {
+            let (from, to) = (applied.next(), checkpoint.seq);
+            tracing::error!(%from, %to, "the history has lost commits that the journal no longer has");
+            load(checkpoint)?
+        }
+        Some(_) | None => State::default(),
+    };
     let mut replayed = 0;
     for commit in reader.read(state.scalars().seq.next()) {
         let commit = commit?;

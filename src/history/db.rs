@@ -43,13 +43,18 @@ impl Db {
         if !path.exists() {
             create_dir_durably(path)?;
         }
+        let db = Db::reopen(path, cache)?;
+        sync_dir(path)?;
+        Ok(db)
+    }
+
+    /// Opens a sled directory whose files are known to be durable: quicker, as it waits for no disk.
+    pub fn reopen(path: &Path, cache: u64) -> Result<Db, Error> {
         remove_half_written_snapshots(path)?;
         let handles = open_when_unlocked(path, cache)?;
         let file_path = path.join("db");
         let file = File::options().read(true).write(true).open(&file_path).map_err(Error::io(&file_path))?;
-        let db = Db { handles: Some(handles), file, path: path.to_owned() };
-        sync_dir(path)?;
-        Ok(db)
+        Ok(Db { handles: Some(handles), file, path: path.to_owned() })
     }
 
     /// Stores `value` under `key`; durable after the next [`Db::sync`].
@@ -238,14 +243,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p");
         let db = Db::open(&path, 1 << 20).unwrap();
-        db.put(b"k", &[7; 5000]).unwrap();
+        (0..1000u32).for_each(|key| db.put(&key.to_be_bytes(), &[7; 5000]).unwrap());
         db.sync().unwrap();
         drop(db);
-        fs::write(path.join("conf"), b"rubbish").unwrap();
-        match Db::open(&path, 1 << 20) {
-            Err(Error::Damaged { path: named, .. }) => assert_eq!(named, path),
-            other => panic!("{:?}", other.err()),
-        }
+        drop(Db::open(&path, 1 << 20).unwrap()); // leaves a snapshot, so the log is not read through again
+        let file = path.join("db");
+        let mut bytes = fs::read(&file).unwrap();
+        bytes.iter_mut().skip(600_000).step_by(1000).for_each(|byte| *byte ^= 0x55);
+        fs::write(&file, bytes).unwrap();
+        let read = Db::open(&path, 1 << 20).and_then(|db| {
+            (0..1000u32).try_for_each(|key| db.get(&key.to_be_bytes()).map(|value| assert!(value.is_some())))
+        });
+        assert!(matches!(&read, Err(Error::Damaged { path: named, .. }) if *named == path), "{read:?}");
     }
 
     #[test]

@@ -46,8 +46,9 @@ impl Index {
         self.entries.iter().map(|entry| entry.0).filter(move |&term| previous.replace(term) != Some(term))
     }
 
-    /// Stores the packed lists.
-    pub fn pack(&self, db: &Db) -> Result<(), Error> {
+    /// Stores the packed lists, and says how many.
+    pub fn pack(&self, db: &Db) -> Result<u32, Error> {
+        let mut lists = 0;
         let mut list = Vec::with_capacity(LIST_BYTES_MAX);
         let mut first = (0, 0);
         let mut previous = (0, 0);
@@ -57,6 +58,7 @@ impl Index {
                 list.clear();
             }
             if list.is_empty() {
+                lists += 1;
                 first = entry;
                 previous = entry;
             }
@@ -68,7 +70,7 @@ impl Index {
         if !list.is_empty() {
             db.put(&key(first.0, first.1), &list)?;
         }
-        Ok(())
+        Ok(lists)
     }
 }
 

@@ -91,9 +91,10 @@ fn recover(path: &Path, newest: bool) -> Result<Option<Open>, Error> {
         delete_partition(&mark_dropped(path)?)?;
         return Ok(None);
     };
-    let summary = Summary::decode(&meta).ok_or_else(|| Error::damaged(path, "its meta entry does not parse"))?;
+    let mut summary = Summary::decode(&meta).ok_or_else(|| Error::damaged(path, "its meta entry does not parse"))?;
     sealed::remove(path)?;
     index::unpack(&db)?;
+    summary.lists = 0;
     chunk::remove_from(&db, summary.chunks)?;
     let (index, tail) = read_chunks(path, &db, &summary)?;
     let db = Arc::new(db);

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::db::sync_dir;
 use super::error::Error;
+use super::locks::lock;
 use super::partition::Partition;
-use super::store::{Dropped, Store, lock};
+use super::store::{Dropped, Store};
 use super::writer::write_mark;
 use crate::core::time::Timestamp;
 
@@ -21,7 +21,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(20);
 impl Store {
     /// Drops whole partitions whose rows are all older than `keep_age` at `now`, and the oldest ones for as long as
     /// all take more than `keep_size`. The partition that is written to stays; it is sealed when its span is over.
-    pub fn retain(&self, now: Timestamp) -> Result<Dropped, Error> {
+    pub fn retain(&self, now: Timestamp, keep_age: Duration, keep_size: u64) -> Result<Dropped, Error> {
         let shared = &self.shared;
         let gone = {
             let mut writer = lock(&shared.writer);
@@ -29,13 +29,13 @@ impl Store {
                 return Err(Error::Stopped { reason });
             }
             writer.seal_if_over(now)?;
-            let partitions = shared.state().partitions.clone();
+            let partitions = shared.partitions();
             let droppable = partitions.len() - usize::from(writer.open.is_some());
-            let cutoff = now - shared.options.keep_age;
+            let cutoff = now - keep_age;
             let mut size: u64 = partitions.iter().map(|partition| partition.disk_bytes()).sum();
             let (mut gone, mut kept) = (Vec::new(), Vec::new());
             for (number, partition) in partitions.iter().enumerate() {
-                let too_much = size > shared.options.keep_size;
+                let too_much = size > keep_size;
                 if number < droppable && (too_much || partition.summary().latest < cutoff) {
                     size -= partition.disk_bytes().min(size);
                     gone.push(partition.clone());
@@ -46,9 +46,9 @@ impl Store {
             if !gone.is_empty() {
                 // The newest may be among them, and with it the only place that says how far it got.
                 if writer.open.is_none() {
-                    write_mark(&shared.dir, shared.state().applied)?;
+                    write_mark(&shared.dir, self.applied())?;
                 }
-                shared.state().partitions = Arc::new(kept);
+                shared.keep(kept);
             }
             gone
         };

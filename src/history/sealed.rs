@@ -42,6 +42,8 @@ pub struct Summary {
     /// Raw bytes of all rows.
     pub raw: u64,
     pub chunks: u32,
+    /// Lists of the packed index; 0 while it is open.
+    pub lists: u32,
 }
 
 impl Summary {
@@ -57,6 +59,7 @@ impl Summary {
             rows: 0,
             raw: 0,
             chunks: 0,
+            lists: 0,
         }
     }
 
@@ -80,8 +83,8 @@ impl Summary {
             self.rows,
             self.raw,
             u64::from(self.chunks),
+            u64::from(self.lists),
             0, // for later
-            0,
         ];
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
@@ -98,6 +101,7 @@ impl Summary {
             rows: reader.u64()?,
             raw: reader.u64()?,
             chunks: u32::try_from(reader.u64()?).ok()?,
+            lists: u32::try_from(reader.u64()?).ok()?,
         })
     }
 }

@@ -107,7 +107,10 @@ impl Writer {
     pub fn seal(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else { return Ok(()) };
         // Everything in it is durable, so the partition could be recovered as open if this breaks off.
-        open.partition.seal(&open.db)
+        let Open { partition, db, .. } = open;
+        partition.seal(&db)?;
+        drop(db);
+        partition.settle()
     }
 }
 

@@ -20,7 +20,8 @@ use crate::journal::head::sync_dir;
 use crate::journal::parts::{self, Key};
 use crate::journal::walk::{Batch, Source, gather};
 
-/// Bytes of sled's page cache.
+/// Bytes of sled's page cache. It is a wish: sled keeps about the last 1,000 leaves (some 50 MB) whatever stands here,
+/// because it looks at a shard of its cache only after 64 accesses. What bounds memory is the size of a generation.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// How long, and how often, to wait for another thread (or a dying process) to let go of a directory.
 const BUSY_WAITS: u32 = 400;
@@ -91,6 +92,12 @@ impl Database {
         self.file.sync_all().map_err(Error::io("sync", &self.path))?;
         sync_dir(&dir.join("blobs"))?;
         sync_dir(dir)
+    }
+
+    /// For tests that do what the journal never does.
+    #[cfg(test)]
+    pub fn db_for_tests(&self) -> &sled::Db {
+        self.db()
     }
 
     /// Entries from `from` to `until`.

@@ -11,6 +11,10 @@ use crate::journal::walk::{Source, Stored};
 use crate::journal::{Tip, head};
 
 const PREFIX: &str = "gen-";
+/// The file that says what comes before the first commit.
+const ORIGIN: &str = "origin";
+/// The file that says where a generation ended. A kill may come before it is written.
+const SEALED: &str = "sealed";
 
 /// A generation on disk. It is opened when somebody reads it, and shared while anybody does.
 pub(super) struct Generation {
@@ -34,7 +38,7 @@ impl Generation {
         database.sync()?;
         database.sync_names()?;
         drop(database);
-        head::write(&new.join("origin"), origin)?;
+        head::write(&new.join(ORIGIN), origin)?;
         directory::complete(&new, &dir)?;
         Ok(Generation { origin, dir, slot: Mutex::new(Slot::There(Weak::new())) })
     }
@@ -47,7 +51,7 @@ impl Generation {
             let Some(first) = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok()).map(Seq) else {
                 continue;
             };
-            let path = dir.join("origin");
+            let path = dir.join(ORIGIN);
             let origin = head::read(&path).map_err(|error| at(first, error))?;
             let origin = origin.filter(|origin| origin.seq.next() == first);
             let origin =
@@ -56,6 +60,16 @@ impl Generation {
         }
         generations.sort_by_key(|generation| generation.origin.seq);
         Ok(generations)
+    }
+
+    /// Notes durably that a later generation exists, which so cannot vanish unnoticed.
+    pub fn seal(&self, end: Tip) -> Result<(), Error> {
+        head::write(&self.dir.join(SEALED), end)
+    }
+
+    /// The commit it ended with when it was sealed.
+    pub fn sealed(&self) -> Result<Option<Tip>, Error> {
+        head::read(&self.dir.join(SEALED)).map_err(|error| at(self.origin.seq.next(), error))
     }
 
     /// Opens it, or shares what is open.

@@ -90,6 +90,7 @@ impl SledJournal {
     fn begin_generation(&mut self) -> Result<(), Error> {
         let generation = Arc::new(self.shared.create_generation(self.tip)?);
         let live = generation.open()?;
+        self.shared.live().seal(self.tip)?;
         self.shared.add(generation);
         self.origin = self.tip;
         let sealed = std::mem::replace(&mut self.live, live);

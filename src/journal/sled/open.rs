@@ -27,6 +27,10 @@ pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
     if generations.is_empty() && head.is_none() && newest.is_none() {
         generations.push(Arc::new(Generation::create(&journal_dir, Tip::default())?));
     }
+    if let Some(end) = generations.last().map_or(Ok(None), |last| last.sealed())? {
+        let missing = end.seq.next();
+        return Err(Error::damaged(missing, format!("the generation that begins with commit {missing} is missing")));
+    }
     let anchor = newest.as_ref().map(anchor);
     let walked = walk(&generations, anchor, head)?;
     let shared = Shared::new(journal_dir, checkpoint_dir, generations, newest, walked.tip, head.unwrap_or_default());

@@ -1,0 +1,42 @@
+//! `cargo bench`: every figure that the project promises, each as a ratio to something measured in the same run.
+//!
+//! `cargo bench -- add latency` runs the parts with these names. README.md beside this file says what each part
+//! measures, what it came to, and what limits it.
+
+mod add;
+mod checkpoint;
+mod commit;
+mod finish;
+mod idle;
+mod latency;
+mod recovery;
+mod schedule;
+mod support;
+
+const PARTS: [(&str, fn()); 8] = [
+    ("commit", commit::run),
+    ("add", add::run),
+    ("finish", finish::run),
+    ("latency", latency::run),
+    ("schedule", schedule::run),
+    ("recovery", recovery::run),
+    ("checkpoint", checkpoint::run),
+    ("idle", idle::run),
+];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [flag, handlers, dir] if flag == "--daemon" => return support::daemon::main(handlers, dir.as_ref()),
+        [flag] if flag == "--stamp" => return latency::stamp(),
+        _ => {}
+    }
+    // Cargo passes `--bench`; any other word selects a part by name.
+    let words: Vec<&String> = arguments.iter().filter(|word| !word.starts_with('-')).collect();
+    for (name, run) in PARTS {
+        if words.is_empty() || words.iter().any(|word| name.starts_with(word.as_str())) {
+            run();
+        }
+    }
+    support::remove(&support::root());
+}

@@ -1,0 +1,10 @@
+use crate::Script;
+
+#[test]
+fn repair() {
+    let mut script = Script::new();
+    script.run("repair --dry-run");
+    script.run("repair");
+    script.run("repair --json");
+    insta::assert_snapshot!(script.text);
+}

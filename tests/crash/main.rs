@@ -1,0 +1,12 @@
+//! The built daemon as the world treats it: killed, stopped, asked too much of, its disk damaged or full.
+//! A module for each behaviour; `daemon` starts and ends it, `client` talks to it.
+
+mod client;
+mod daemon;
+
+mod interrupted;
+mod kill;
+mod leftovers;
+mod quarantine;
+mod second;
+mod stop;
