@@ -4,9 +4,13 @@
 mod client;
 mod daemon;
 
+mod damage;
+mod disk;
+mod execution;
 mod interrupted;
 mod kill;
 mod leftovers;
+mod many;
 mod quarantine;
 mod second;
 mod stop;
