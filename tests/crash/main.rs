@@ -4,6 +4,7 @@
 mod client;
 mod daemon;
 
+mod checkpoint;
 mod damage;
 mod disk;
 mod execution;
