@@ -12,6 +12,7 @@ mod interrupted;
 mod kill;
 mod leftovers;
 mod many;
+mod missed;
 mod quarantine;
 mod second;
 mod stop;
