@@ -310,13 +310,20 @@ impl Service for Daemon {
         let output = async move {
             let outputs = self.outputs.clone();
             let newest = blocking(move || outputs.latest(job).map_err(failed)).await?;
-            let Some(attempt) = attempt.or(newest) else {
-                self.live_or_finished(job).await?; // an unknown job is another answer than one without output
-                return Err(Refusal::NoOutput { job });
+            // Files are made at the first byte: the job knows how many attempts there were, printed or not.
+            let started = self.live_or_finished(job).await.map(|view| view.attempts);
+            let attempt = match (attempt.or(newest), started) {
+                (None, Err(refusal)) => return Err(refusal),
+                (None, Ok(0)) => return Err(Refusal::NoOutput { job }),
+                (None, Ok(last)) => last,
+                (Some(attempt), started) => {
+                    let last = started.unwrap_or(0).max(newest.unwrap_or(0));
+                    if attempt == 0 || attempt > last {
+                        return Err(Refusal::NoOutput { job });
+                    }
+                    attempt
+                }
             };
-            if newest.is_none_or(|newest| attempt > newest || attempt == 0) {
-                return Err(Refusal::NoOutput { job });
-            }
             let mut pieces = self.outputs.follow(job, attempt, 0);
             if !follow {
                 pieces = pieces.only_what_is_there();
@@ -378,7 +385,7 @@ impl Service for Daemon {
             }
             let archive = self.archive.clone();
             let scan = move || {
-                let rows = archive.occurrences(&filter.task);
+                let rows = archive.occurrences(&filter.task, filter.since);
                 let wanted = rows
                     .filter(|row| row.as_ref().map_or(true, |row| filter.since.is_none_or(|since| row.at >= since)));
                 wanted.take(filter.limit).collect::<Result<_, _>>().map_err(failed)

@@ -26,6 +26,8 @@ const ACTS_PER_COMMIT: usize = 4096;
 const INLINE_BYTES_MAX: usize = 8 * 1024;
 /// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is left over by one tick is taken up after this: commands get their turn in between.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
 const TURNS_BEFORE_TAKING: usize = 3;
 
@@ -145,7 +147,7 @@ impl Engine {
     /// How long nothing needs to be done unless somebody asks.
     fn wait(&self) -> Duration {
         match self.machine.state().next_due() {
-            Some(due) => due.since(self.clock.now().wall).min(LOOK_EVERY),
+            Some(due) => due.since(self.clock.now().wall).clamp(PAUSE_MIN, LOOK_EVERY),
             None => LOOK_EVERY,
         }
     }

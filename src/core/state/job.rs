@@ -98,7 +98,7 @@ impl Job {
 const PAGE: u64 = 64;
 
 /// Live jobs by number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Jobs {
     /// Page n holds the jobs n*64 .. n*64+63 that live, in order; none is empty.
     pages: OrdMap<u64, Arc<Vec<Job>>>,
