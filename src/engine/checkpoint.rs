@@ -50,6 +50,17 @@ impl Checkpointer {
         self.checksum = checksum;
     }
 
+    /// Whether [`Checkpointer::consider`] has something to do.
+    pub fn is_due(&self) -> bool {
+        self.outweighed() || self.generation >= GENERATION_BYTES
+    }
+
+    /// Whether the commits since the last checkpoint outweigh it, and none is being written.
+    fn outweighed(&self) -> bool {
+        let enough = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
+        enough && !self.writing.load(Ordering::Acquire)
+    }
+
     /// Begins a new generation when the present one is full, and a checkpoint if the commits since the last one outweigh
     /// it. Nothing may be in flight, and what is being gathered may not have events yet.
     pub fn consider(
@@ -58,14 +69,11 @@ impl Checkpointer {
         journal: &SharedJournal,
         archive: &Arc<Archive>,
     ) -> Result<(), journal::Error> {
-        if machine.gathered_bytes() > 0 {
+        if !self.is_due() || machine.gathered_bytes() > 0 {
             return Ok(());
         }
-        let due = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
-        let begin = due && !self.writing.swap(true, Ordering::AcqRel);
-        if !begin && self.generation < GENERATION_BYTES {
-            return Ok(());
-        }
+        // Only this thread sets `writing`, so nothing comes between the question and the answer.
+        let begin = self.outweighed();
         let upkeep = {
             let mut journal = lock(journal);
             journal.rotate()?;
@@ -75,6 +83,7 @@ impl Checkpointer {
         if !begin {
             return Ok(());
         }
+        self.writing.store(true, Ordering::Release);
         self.since = 0;
         let state = machine.state().picture();
         let (checksum, size, writing, archive) =
