@@ -95,9 +95,10 @@ impl Archive {
         self.stores().into_iter().try_for_each(|store| store.sync(seq))
     }
 
-    /// Drops what is older, or more, than is to be kept.
-    pub fn retain(&self, now: Timestamp) -> Result<[Dropped; 3], history::Error> {
-        Ok([self.jobs.retain(now)?, self.occurrences.retain(now)?, self.keys.retain(now)?])
+    /// Drops what is older than `age`, or more than `bytes`: the config may have changed since the start.
+    pub fn retain(&self, now: Timestamp, age: Duration, bytes: u64) -> Result<[Dropped; 3], history::Error> {
+        let of = |store: &Store| store.retain_within(now, age, bytes);
+        Ok([of(&self.jobs)?, of(&self.occurrences)?, self.keys.retain(now)?])
     }
 
     /// The end of a job, the last one if it ran again.

@@ -85,7 +85,16 @@ impl Handle {
 
     /// Adds jobs, all in one commit: for each its number and whether it is new, or why not.
     pub async fn add(&self, jobs: Vec<AddJob>) -> Result<Vec<Result<(JobId, bool), Rejection>>, Gone> {
-        self.act(move |machine, lookup| jobs.into_iter().map(|job| machine.add(job, lookup)).collect()).await
+        let add = move |machine: &mut Machine, lookup: &dyn Lookup| {
+            let one = |job| {
+                let added = machine.add(job, lookup);
+                // As if they had come one by one: what may start leaves its place in the queue to the next.
+                machine.start_ready();
+                added
+            };
+            jobs.into_iter().map(one).collect()
+        };
+        self.act(add).await
     }
 
     /// Makes a job run again, live or finished.

@@ -4,6 +4,7 @@
 //! The daemon drives it from `run`, the simulator from its own loop.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::calendar::Calendar;
 use super::release::{Release, Reply};
@@ -22,6 +23,8 @@ use crate::core::{codec, decide, effect, limits};
 
 /// Due schedules decided in one go, before commands get their turn again.
 const SCHEDULES_PER_TICK: usize = 1024;
+/// Projections write behind the journal, in batches: one that takes longer than this is behind.
+const PROJECTION_GRACE: Duration = Duration::from_secs(30);
 /// A difference between the clocks that is noticed, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1000;
 
@@ -73,8 +76,8 @@ pub struct Machine {
     /// Keys of jobs that are finished but not yet in the history.
     leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
     last_look: Option<Now>,
-    /// The commit that was the last when the last sweep ended.
-    swept_at: Seq,
+    /// When a sweep last noted how far the journal was, by the time awake, and how far that was.
+    noted: Option<(Duration, Seq)>,
     /// Whether somebody wants the events of each commit.
     pub keep_events: bool,
     scratch: Vec<Event>,
@@ -82,7 +85,6 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(state: State, execution: bool) -> Machine {
-        let swept_at = state.scalars().seq;
         Machine {
             state,
             calendar: Calendar::default(),
@@ -92,7 +94,7 @@ impl Machine {
             gathering: None,
             leaving: BTreeMap::new(),
             last_look: None,
-            swept_at,
+            noted: None,
             keep_events: true,
             scratch: Vec::new(),
         }
@@ -250,7 +252,10 @@ impl Machine {
             true => self.calendar.audit(&self.state, at),
             false => self.calendar.due(&self.state, at, limits::OCCURRENCES_PER_COMMAND_MAX),
         };
-        let outside = repair::Outside { schedules, projections, projected_by_now: self.swept_at };
+        let awake = self.last_look.map_or(Duration::ZERO, |look| look.awake);
+        let noted = self.noted.filter(|(since, _)| awake.saturating_sub(*since) >= PROJECTION_GRACE);
+        let projected_by_now = noted.map_or(Seq(0), |(_, seq)| seq);
+        let outside = repair::Outside { schedules, projections, projected_by_now };
         let mut report = Report { dry_run, ..Report::default() };
         for proposal in repair::find(&self.state, at, &outside) {
             if let (false, Some(fix)) = (dry_run, &proposal.fix) {
@@ -261,7 +266,9 @@ impl Machine {
         if !dry_run {
             let findings = report.findings.len() as u32;
             let _: Result<Answer, Rejection> = self.run(&Command::FinishSweep { findings, fixed: report.fixed });
-            self.swept_at = self.state.scalars().seq;
+            if self.noted.is_none() || noted.is_some() {
+                self.noted = Some((awake, self.state.scalars().seq));
+            }
         }
         report
     }
@@ -332,6 +339,10 @@ impl Machine {
     /// What time alone has brought: due jobs and due occurrences. What is left over makes the next tick due at once.
     fn tick(&mut self, now: Timestamp) {
         let _: Result<Answer, Rejection> = self.run(&Command::Tick);
+        if self.draining {
+            // No job could come of them: the next daemon decides, and knows that this one was stopping.
+            return;
+        }
         for due in self.calendar.due(&self.state, now, SCHEDULES_PER_TICK) {
             let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {

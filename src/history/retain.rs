@@ -22,6 +22,11 @@ impl Store {
     /// Drops whole partitions whose rows are all older than `keep_age` at `now`, and the oldest ones for as long as
     /// all take more than `keep_size`. The partition that is written to stays; it is sealed when its span is over.
     pub fn retain(&self, now: Timestamp) -> Result<Dropped, Error> {
+        self.retain_within(now, self.shared.options.keep_age, self.shared.options.keep_size)
+    }
+
+    /// The same with other bounds than the store was opened with.
+    pub fn retain_within(&self, now: Timestamp, keep_age: Duration, keep_size: u64) -> Result<Dropped, Error> {
         let shared = &self.shared;
         let gone = {
             let mut writer = lock(&shared.writer);
@@ -31,11 +36,11 @@ impl Store {
             writer.seal_if_over(now)?;
             let partitions = shared.partitions();
             let droppable = partitions.len() - usize::from(writer.open.is_some());
-            let cutoff = now - shared.options.keep_age;
+            let cutoff = now - keep_age;
             let mut size: u64 = partitions.iter().map(|partition| partition.disk_bytes()).sum();
             let (mut gone, mut kept) = (Vec::new(), Vec::new());
             for (number, partition) in partitions.iter().enumerate() {
-                let too_much = size > shared.options.keep_size;
+                let too_much = size > keep_size;
                 if number < droppable && (too_much || partition.summary().latest < cutoff) {
                     size -= partition.disk_bytes().min(size);
                     gone.push(partition.clone());
