@@ -29,7 +29,8 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         let mut view = live(state.durable(), state.job(id)?)?;
         view.state = end;
         view.result = result.cloned();
-        view.error = error.map(Into::into).or(view.error);
+        // What an earlier attempt died of is no error of a job that completed.
+        view.error = error.map(Into::into);
         view.finished_at = Some(at);
         Some(Row::Job(Box::new(view)))
     };
