@@ -5,6 +5,8 @@ use serde_json::json;
 use super::failure::Failure;
 use super::render::{Row, count};
 use super::session::Session;
+use super::time::{iso, relative};
+use crate::control::service::Swept;
 use crate::core::repair::Report;
 use crate::error::Exit;
 
@@ -16,18 +18,28 @@ pub struct Args {
     /// Only print what would be done
     #[arg(long)]
     dry_run: bool,
+    /// Only show what the last sweep found and did, whoever asked for it
+    #[arg(long, conflicts_with = "dry_run")]
+    last: bool,
 }
 
 pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
-    let whole = session.post("/v1/repair", json!({ "dry_run": args.dry_run }).to_string()).await?;
+    let whole = match args.last {
+        true => session.get("/v1/repair").await?,
+        false => session.post("/v1/repair", json!({ "dry_run": args.dry_run }).to_string()).await?,
+    };
     if session.json {
         session.out.line(&whole.bytes)?;
         return Ok(Exit::Done);
     }
     let report: Report = whole.read()?;
     let out = &mut session.out;
+    if args.last {
+        let at = whole.read::<Swept>()?.at;
+        out.line(format!("the last sweep was at {} ({})", iso(at), relative(at, whole.now)))?;
+    }
     if report.findings.is_empty() {
-        out.line("nothing is broken")?;
+        out.line(if args.last { "nothing was broken" } else { "nothing is broken" })?;
         return Ok(Exit::Done);
     }
     let rows: Vec<Row> = report

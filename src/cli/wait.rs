@@ -42,7 +42,10 @@ pub async fn until_finished(id: JobId, session: &mut Session) -> Result<Exit, Fa
         Some(error) => failure.because(error.to_string()),
         None => failure,
     };
-    Err(failure.hint(format!("`daybook output {id}` prints what it said")))
+    Err(match job.attempts {
+        0 => failure,
+        _ => failure.hint(format!("`daybook output {id}` prints what it said")),
+    })
 }
 
 /// The bar, which is drawn on a terminal only.

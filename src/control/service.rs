@@ -70,6 +70,8 @@ pub trait Service: Send + Sync + 'static {
     fn health(&self) -> BoxFuture<'_, Result<(), Refusal>>;
     fn status(&self) -> BoxFuture<'_, Result<Status, Refusal>>;
     fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
+    /// What the last sweep found and did, whoever asked for it.
+    fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
     /// Reads the config anew and answers what changed, a line each.
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
 
@@ -225,6 +227,14 @@ pub struct LastSweep {
     pub at: Timestamp,
     pub findings: u32,
     pub fixed: u32,
+}
+
+/// A sweep that is over: when it was, and its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// A coming occurrence.

@@ -2,6 +2,7 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures_util::FutureExt;
@@ -32,6 +33,8 @@ pub struct Attempts {
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
+    /// What is no longer kept is to be dropped soon.
+    pub(super) retention_asked: AtomicBool,
     /// The daemon stops, so a worker that ends early is to be resumed.
     stopping: watch::Sender<bool>,
 }
@@ -50,6 +53,7 @@ impl Attempts {
             config: RwLock::new(config),
             commands,
             workers: Mutex::default(),
+            retention_asked: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }
@@ -106,9 +110,14 @@ impl Attempts {
         let key = (attempt.job, attempt.attempt);
         self.workers().insert(key, cancel);
         let (this, timeout, output_max) = (self.clone(), task.timeout, task.output_max);
+        // It also looks after what the daemon keeps of its own.
+        let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
             let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
             this.workers().remove(&key);
+            if cleans {
+                this.retention_asked.store(true, Ordering::Relaxed);
+            }
             this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
         });
     }

@@ -52,7 +52,10 @@ impl Daemon {
 
     async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
-        let seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
+        let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
+        if let Some(error) = self.refused() {
+            seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
+        }
         let now = SystemClock.now().wall;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -217,7 +220,19 @@ impl Service for Daemon {
     }
 
     fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
-        async move { Ok(self.sweep(dry_run).await?) }.boxed()
+        let repair = async move {
+            let report = self.sweep(dry_run).await?;
+            if !dry_run {
+                self.ask_for_retention();
+            }
+            Ok(report)
+        };
+        repair.boxed()
+    }
+
+    fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
+        let sweep = self.last_sweep();
+        async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
@@ -264,7 +279,17 @@ impl Service for Daemon {
 
     fn progress(&self, job: JobId, attempt: Option<u32>, progress: Progress) -> BoxFuture<'_, Result<(), Refusal>> {
         let command = Command::ReportProgress { job, attempt, progress };
-        async move { Ok(self.engine().ask(command).await.map(|_| ())?) }.boxed()
+        let report = async move {
+            match self.engine().ask(command).await {
+                Ok(_) => Ok(()),
+                Err(engine::Refusal::Rejected(Rejection::NotFound { .. })) => {
+                    let view = self.live_or_finished(job).await?;
+                    Err(Rejection::NotRunning { job, state: view.state }.into())
+                }
+                Err(refusal) => Err(refusal.into()),
+            }
+        };
+        report.boxed()
     }
 
     fn job(&self, job: JobId) -> BoxFuture<'_, Result<JobView, Refusal>> {
@@ -310,20 +335,16 @@ impl Service for Daemon {
         let output = async move {
             let outputs = self.outputs.clone();
             let newest = blocking(move || outputs.latest(job).map_err(failed)).await?;
-            // Files are made at the first byte: the job knows how many attempts there were, printed or not.
-            let started = self.live_or_finished(job).await.map(|view| view.attempts);
-            let attempt = match (attempt.or(newest), started) {
-                (None, Err(refusal)) => return Err(refusal),
-                (None, Ok(0)) => return Err(Refusal::NoOutput { job }),
-                (None, Ok(last)) => last,
-                (Some(attempt), started) => {
-                    let last = started.unwrap_or(0).max(newest.unwrap_or(0));
-                    if attempt == 0 || attempt > last {
-                        return Err(Refusal::NoOutput { job });
-                    }
-                    attempt
-                }
+            // The output of a job may outlive it in the history; and an attempt that has printed nothing has no file.
+            let started = match self.live_or_finished(job).await {
+                Ok(view) => view.attempts,
+                Err(unknown) => newest.ok_or(unknown)?,
             };
+            let last = started.max(newest.unwrap_or(0));
+            let attempt = attempt.unwrap_or(last);
+            if !(1..=last).contains(&attempt) {
+                return Err(Refusal::NoOutput { job });
+            }
             let mut pieces = self.outputs.follow(job, attempt, 0);
             if !follow {
                 pieces = pieces.only_what_is_there();

@@ -112,7 +112,13 @@ impl Handle {
         for part in parts(jobs) {
             let (tell, answer) = oneshot::channel();
             let act: Act = Box::new(move |machine, lookup| {
-                let added: Vec<_> = part.into_iter().map(|job| machine.add(job, lookup)).collect();
+                let one = |job| {
+                    let added = machine.add(job, lookup);
+                    // As if they had come one by one: what may start leaves its place in the queue to the next.
+                    machine.start_ready();
+                    added
+                };
+                let added: Vec<_> = part.into_iter().map(one).collect();
                 Box::new(move || drop(tell.send(added)))
             });
             self.acts.send(act).await.map_err(|_| Gone)?;

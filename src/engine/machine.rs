@@ -362,6 +362,10 @@ impl Machine {
     /// What time alone has brought: due jobs and due occurrences. What is left over makes the next tick due at once.
     fn tick(&mut self, now: Timestamp) {
         let _: Result<Answer, Rejection> = self.run(&Command::Tick);
+        if self.draining {
+            // No job could come of them: the next daemon decides, and knows that this one was stopping.
+            return;
+        }
         for due in self.calendar.due(&self.state, now, SCHEDULES_PER_TICK) {
             let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {

@@ -156,6 +156,8 @@ impl Engine {
     /// How long nothing needs to be done unless somebody asks.
     fn wait(&self) -> Duration {
         match self.machine.state().next_due() {
+            // What is due stays so until the next daemon.
+            Some(_) if self.machine.is_draining() => LOOK_EVERY,
             Some(due) => due.since(self.clock.now().wall).clamp(PAUSE_MIN, LOOK_EVERY),
             None => LOOK_EVERY,
         }

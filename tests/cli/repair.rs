@@ -6,5 +6,7 @@ fn repair() {
     script.run("repair --dry-run");
     script.run("repair");
     script.run("repair --json");
+    script.run("repair --last");
+    script.run("repair --last --json");
     insta::assert_snapshot!(script.text);
 }

@@ -110,6 +110,23 @@ fn a_retry_keeps_its_due_time_and_the_count_of_its_failures() {
 }
 
 #[test]
+fn how_far_it_was_is_kept_for_whoever_has_to_decide() {
+    let place = waiting_task("on_interrupt = \"hold\"");
+    let daemon = place.start();
+    let job = daemon.add(json!({"task": "wait"}));
+    wait_begun(&place, "1\n");
+    let progress = json!({"current": 3, "total": 10, "message": "three of ten"});
+    daemon.post(&format!("/v1/jobs/{job}/progress"), progress.clone());
+    assert_eq!(daemon.job(job)["progress"], progress);
+    daemon.kill();
+    let daemon = place.start();
+    assert_eq!(daemon.wait_state(job, "interrupted")["progress"], progress);
+    // A new attempt begins anew.
+    daemon.post(&format!("/v1/jobs/{job}/retry"), json!({}));
+    assert_eq!(daemon.wait_state(job, "running")["progress"]["current"], 0);
+}
+
+#[test]
 fn what_waits_keeps_its_instant_and_a_due_one_runs_at_once() {
     let place = Place::new("[task.now]\nshell = 'true'\n");
     let daemon = place.start();

@@ -1,6 +1,6 @@
 //! Processes that a killed daemon has left running are ended before their job runs again: no two copies at once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Place, touch, until};
 
@@ -62,6 +62,36 @@ fn also_when_the_daemon_died_before_it_had_the_process_on_record() {
     daemon.wait_ready();
     wait_begun(&place, 3);
     ends_well(&place, &daemon, job);
+}
+
+#[test]
+fn also_those_that_were_just_being_started() {
+    // Twelve at once, of which one kills the daemon with its first act; the others are at any stage by then.
+    let place = Place::new(
+        "[task.burst]\nconcurrency = 12\nshell = '''\n\
+         test \"$DAYBOOK_ATTEMPT $DAYBOOK_ARGS\" != \"1 7\" || kill -9 $PPID\n\
+         runs() { test -n \"$(tr -d \"\\0\" < /proc/$1/cmdline 2>/dev/null)\"; }\n\
+         for pid in $(cat $DIR/pid.$DAYBOOK_JOB 2>/dev/null); do runs $pid && echo $pid >> $DIR/both; done\n\
+         echo $$ >> $DIR/pid.$DAYBOOK_JOB\n\
+         echo \"$DAYBOOK_JOB $DAYBOOK_ATTEMPT\" >> $DIR/begun\n\
+         until test -e $DIR/go; do sleep 0.02; done\n'''\n",
+    );
+    let live = "state=scheduled,available,running,retryable,interrupted";
+    for _ in 0..4 {
+        let mut daemon = place.start();
+        let jobs: Vec<_> = (0..12).map(|number| json!({"task": "burst", "args": number})).collect();
+        // Its answer may be lost.
+        let _: Result<_, _> = daemon.client().send("POST", "/v1/jobs", "application/json", &json!(jobs).to_string());
+        daemon.wait_exit();
+        let daemon = place.start();
+        let begun = |job: &Value| place.read("begun").contains(&format!("{} 2\n", job["id"]));
+        until("all run again", || daemon.jobs(live).iter().all(begun).then_some(()));
+        touch(&place.path("go"));
+        until("all are done", || daemon.jobs(live).is_empty().then_some(()));
+        assert_eq!(place.read("both"), "", "two attempts ran at once");
+        std::fs::remove_file(place.path("go")).unwrap();
+        daemon.stop();
+    }
 }
 
 #[test]

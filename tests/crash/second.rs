@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 
 use serde_json::json;
 
-use crate::daemon::Place;
+use crate::daemon::{Place, until};
 
 #[test]
 fn a_second_daemon_on_the_same_state_is_refused_and_told_who_has_it() {
@@ -20,6 +20,22 @@ fn a_second_daemon_on_the_same_state_is_refused_and_told_who_has_it() {
     daemon.wait_state(job, "completed");
     daemon.stop();
     place.start().stop();
+}
+
+#[test]
+fn of_several_that_start_at_once_one_stays() {
+    let place = Place::new("[task.now]\nshell = 'true'\n");
+    let mut daemons: Vec<_> = (0..4).map(|_| place.launch()).collect();
+    until("all but one have ended", || {
+        let codes: Vec<i32> = daemons.iter_mut().filter_map(|daemon| daemon.exit_code()).collect();
+        assert!(codes.iter().all(|code| *code == 1), "{codes:?}");
+        (codes.len() == daemons.len() - 1).then_some(())
+    });
+    let daemon = daemons.iter_mut().filter_map(|daemon| daemon.is_up().then_some(daemon)).next().unwrap();
+    daemon.wait_ready();
+    let job = daemon.add(json!({"task": "now"}));
+    daemon.wait_state(job, "completed");
+    assert_eq!(daemon.get("/v1/status")["pid"], daemon.pid());
 }
 
 #[test]
@@ -61,4 +77,13 @@ fn a_stale_socket_is_replaced() {
     let place = Place::new("");
     drop(UnixListener::bind(place.socket()).unwrap()); // the file stays, and nobody listens
     place.start().stop();
+}
+
+#[test]
+fn a_lock_that_cannot_be_made_is_the_disk_and_no_other_daemon() {
+    let place = Place::new("");
+    std::fs::create_dir_all(place.state().join("lock")).unwrap();
+    let (code, said) = place.start_refused();
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("state/lock") && !said.contains("daybook status"), "{said}");
 }

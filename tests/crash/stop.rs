@@ -1,5 +1,6 @@
 //! Signals: SIGTERM waits for what runs, SIGINT twice does not, SIGHUP takes a new config over and sweeps.
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -91,6 +92,21 @@ fn the_second_interrupt_stops_at_once() {
     touch(&place.path("go"));
     let daemon = place.start();
     daemon.wait_state(job, "completed");
+    place.verify();
+}
+
+#[test]
+fn a_stop_that_comes_while_it_starts_is_heeded() {
+    let place = Place::new(WAIT);
+    for delay in 0..12 {
+        let mut daemon = place.launch();
+        std::thread::sleep(Duration::from_millis(delay * 4)); // at another point of its start each time
+        daemon.signal(Signal::TERM);
+        let status = daemon.wait_exit();
+        // Before it could listen for signals it ends by this one, which is as good.
+        assert!(status.success() || status.signal() == Some(Signal::TERM.as_raw()), "{status}");
+    }
+    place.start().stop();
     place.verify();
 }
 

@@ -332,6 +332,10 @@ impl Service for Fake {
         ready(Ok(Report { findings: vec![finding], fixed: u32::from(!dry_run), dry_run }))
     }
 
+    fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
+        ready(Ok(Swept { at: at(-120), report: Report { findings: vec![], fixed: 0, dry_run: false } }))
+    }
+
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
         let errors = self.lock().config_errors.clone();
         ready(match errors.is_empty() {

@@ -181,7 +181,7 @@ impl State {
             let first_due = job.due;
             let rare = job.rare_mut();
             rare.error = Some(failed.error.clone());
-            rare.started = running.map(|running| running.started);
+            rare.attempt_is_over(running);
             rare.first_due.get_or_insert(first_due);
             job.state = JobState::Retryable;
             job.failures = job.failures.saturating_add(1);
@@ -198,7 +198,7 @@ impl State {
             job.crashes = if interrupted.suspect { job.crashes.saturating_add(1) } else { 0 };
             let rare = job.rare_mut();
             rare.error = Some(interrupted.reason.clone());
-            rare.started = running.map(|running| running.started);
+            rare.attempt_is_over(running);
         });
     }
 
@@ -347,6 +347,7 @@ fn revived(finished: &Finished) -> Job {
         occurrence: None,
         error: view.error.clone(),
         started: view.started_at,
+        progress: Some(Box::new(view.progress.clone())),
         first_due: None,
         held: false,
     };
