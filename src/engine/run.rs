@@ -92,10 +92,11 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
                 if count == 0 {
                     break;
                 }
-                acts.extend(taken.drain(..));
             }
             () = tokio::time::sleep(wait), if !in_flight => {}
         }
+        // Whichever came first: acts may have been taken by then.
+        acts.extend(taken.drain(..));
         let lone = acts.len() == 1 && !engine.machine.is_gathering();
         if !in_flight {
             engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
