@@ -18,6 +18,8 @@ use super::error::Error;
 
 /// The largest value, in bytes: 20 of them in a leaf stay below what sled would put into a blob file.
 pub const VALUE_BYTES_MAX: usize = 6 * 1024;
+/// Ends the name of a directory that is not complete.
+pub const UNFINISHED: &str = "new";
 /// How often, and how far apart, opening is tried again while the lock is held: sled's own threads
 /// keep a database that was just closed for a moment longer.
 const LOCK_ATTEMPTS_MAX: u32 = 200;
@@ -41,7 +43,7 @@ impl Db {
     /// Opens the sled directory `path`, and makes it, durably, where it is missing. `cache` is in bytes.
     pub fn open(path: &Path, cache: u64) -> Result<Db, Error> {
         if !path.exists() {
-            create_dir_durably(path)?;
+            make_whole(path, cache)?;
         }
         let db = Db::reopen(path, cache)?;
         sync_dir(path)?;
@@ -178,6 +180,27 @@ fn remove_half_written_snapshots(path: &Path) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Makes the sled directory `path` under another name first: after a crash it is there with all its files, or not at
+/// all. sled does not sync its `conf`, and refuses to open what a power cut has left of it.
+fn make_whole(path: &Path, cache: u64) -> Result<(), Error> {
+    let new = path.with_extension(UNFINISHED);
+    if new.exists() {
+        fs::remove_dir_all(&new).map_err(Error::io(&new))?;
+    }
+    create_dir_durably(&new)?;
+    let db = Db::reopen(&new, cache)?;
+    db.sync()?;
+    db.file.sync_all().map_err(Error::io(&new))?;
+    // sled keeps its path, so it is closed before the directory gets its name.
+    drop(db);
+    let conf = new.join("conf");
+    File::open(&conf).and_then(|file| file.sync_all()).map_err(Error::io(&conf))?;
+    sync_dir(&new.join("blobs"))?;
+    sync_dir(&new)?;
+    fs::rename(&new, path).map_err(Error::io(path))?;
+    sync_dir(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Makes the directory `path`, with those above it, so that it survives a power cut.

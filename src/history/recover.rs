@@ -7,7 +7,7 @@ use std::sync::Arc;
 use zstd::bulk::Decompressor;
 
 use super::chunk::{self, Builder, CHUNK_BYTES};
-use super::db::{Db, create_dir_durably};
+use super::db::{Db, UNFINISHED, create_dir_durably};
 use super::error::Error;
 use super::index::{self, Index};
 use super::partition::Partition;
@@ -57,13 +57,15 @@ pub fn open(dir: &Path, options: &Options) -> Result<Recovered, Error> {
     Ok(Recovered { partitions, writer, applied })
 }
 
-/// First commit and path of each partition, oldest first. Deletes what retention had begun to delete.
+/// First commit and path of each partition, oldest first. Deletes what retention had begun to delete, and what a
+/// crash left unfinished.
 fn partition_names(dir: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
         let path = entry.map_err(Error::io(dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(DROPPED) {
+        let is_unfinished = path.is_dir() && path.extension().is_some_and(|end| end == UNFINISHED);
+        if name.ends_with(DROPPED) || is_unfinished {
             delete_partition(&path)?;
         } else if let Some(first) = parse_name(&name) {
             names.push((first, path));
