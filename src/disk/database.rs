@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::VALUE_BYTES_MAX;
 use super::caught::{Failure, caught};
-use super::directory::{ensure, sync_dir};
+use super::directory::{complete, ensure, prepare, sync_dir};
 use super::error::{Error, FileError};
 
 /// A key or a value as it was read.
@@ -68,11 +68,27 @@ impl Database {
     /// Opens the directory `dir`, and makes it, durably, where it is missing.
     pub fn open_or_create(dir: &Path, cache_bytes: u64) -> Result<Database, Error> {
         if !dir.exists() {
-            ensure(dir)?;
+            Database::create_whole(dir, cache_bytes)?;
         }
         let database = Database::open(dir, cache_bytes)?;
         database.sync_names()?;
         Ok(database)
+    }
+
+    /// Makes the database under another name first: after a power cut it is there with all its files or not at all.
+    /// sled syncs its `conf` nowhere, and refuses to open what a cut has left of it.
+    fn create_whole(dir: &Path, cache_bytes: u64) -> Result<(), Error> {
+        if let Some(parent) = dir.parent() {
+            ensure(parent)?;
+        }
+        let new = prepare(dir)?;
+        let database = Database::open(&new, cache_bytes)?;
+        database.sync()?;
+        database.sync_names()?;
+        // sled keeps its path, so it is closed before the directory gets its name.
+        drop(database);
+        complete(&new, dir)?;
+        Ok(())
     }
 
     /// Stores `value` under `key`.
