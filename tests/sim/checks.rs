@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use daybook::core::codec;
-use daybook::core::event::Event;
+use daybook::core::event::{AttemptFailed, Event, JobDiscarded, JobResumed};
 use daybook::core::id::{JobId, Seq};
 use daybook::core::lifecycle::JobState;
 use daybook::core::limits;
@@ -28,7 +28,7 @@ pub struct Model {
     started: BTreeSet<(JobId, u32)>,
     added: BTreeSet<JobId>,
     keys: BTreeMap<Box<str>, JobId>,
-    /// Jobs whose cancel was acknowledged, and which nobody has retried since.
+    /// Jobs whose cancel was acknowledged.
     cancelled: BTreeSet<JobId>,
 }
 
@@ -64,7 +64,6 @@ impl Model {
                 }
             }
             Told::Cancelled(job) => drop(self.cancelled.insert(job)),
-            Told::Retried(job) => drop(self.cancelled.remove(&job)),
             Told::Other(_) => {}
         }
     }
@@ -132,6 +131,7 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
     let mut state = State::default();
     let mut replayed = Vec::new();
     let mut steady = None;
+    let (mut cancelled, mut ever_cancelled) = (BTreeSet::new(), BTreeSet::new());
     let (mut keys, mut started, mut revived) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::<JobId, u32>::new());
     for (commit, seq) in model.commits.iter().zip(1..) {
         assert_eq!(commit.seq, Seq(seq), "a commit is missing");
@@ -146,8 +146,19 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
                 Event::AttemptStarted(start) => {
                     assert!(started.insert((start.job, start.attempt)), "{start:?} comes twice");
                 }
-                Event::JobRetried(retried) if retried.finished.is_some() => {
-                    *revived.entry(retried.job).or_default() += 1;
+                Event::JobRetried(retried) => {
+                    *revived.entry(retried.job).or_default() += u32::from(retried.finished.is_some());
+                    cancelled.remove(&retried.job);
+                }
+                Event::StopRequested(asked) => {
+                    cancelled.insert(asked.job);
+                    ever_cancelled.insert(asked.job);
+                }
+                Event::JobCancelled(asked) => drop(ever_cancelled.insert(asked.job)),
+                Event::JobResumed(JobResumed { job })
+                | Event::AttemptFailed(AttemptFailed { job, .. })
+                | Event::JobDiscarded(JobDiscarded { job, .. }) => {
+                    assert!(!cancelled.contains(job), "job {job} was cancelled, and then there is {event:?}");
                 }
                 Event::TaskDefined(defined) if *defined.name == *STEADY && defined.policy.schedules.is_empty() => {
                     steady = state.task(defined.task).map(|task| task.schedules[0].decided);
@@ -181,10 +192,8 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
         let ended = ends.get(&job).map_or(0, Vec::len) as u32;
         assert_eq!(ended, 1 + revived.get(&job).copied().unwrap_or(0), "job {job} has {ended} ends");
     }
-    for job in &model.cancelled {
-        let end = ends[job].last().unwrap();
-        assert!(matches!(end, JobState::Cancelled | JobState::Completed), "job {job} was cancelled and is {end}");
-    }
+    let forgotten: Vec<_> = model.cancelled.difference(&ever_cancelled).collect();
+    assert!(forgotten.is_empty(), "cancels were acknowledged of which the journal knows nothing: {forgotten:?}");
     if once {
         let decided = steady.expect("the steady schedule is taken away at the end");
         every_instant(

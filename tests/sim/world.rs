@@ -47,7 +47,6 @@ pub enum Told {
         key: Option<Box<str>>,
     },
     Cancelled(JobId),
-    Retried(JobId),
     /// Anything else: it counts for the hash.
     Other(#[expect(dead_code, reason = "shown, and so hashed, by Debug")] String),
 }
@@ -223,7 +222,7 @@ impl World {
                 Err(rejection) => vec![Told::Other(rejection.to_string())],
             },
             Ask::Retry(job) => match machine.retry(job, past) {
-                Ok(_) => vec![Told::Retried(job)],
+                Ok(_) => vec![Told::Other(format!("{job} retried"))],
                 Err(rejection) => {
                     let known = job <= machine.state().scalars().last_job && job > JobId(0);
                     assert!(!known || rejection.code() != "not_found", "job {job} was added, and is nowhere");

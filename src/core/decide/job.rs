@@ -112,3 +112,27 @@ pub fn retry(
     events.push(Event::from(JobRetried { job: id, finished }));
     Ok(Answer::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::TaskDefined;
+    use crate::core::id::TaskId;
+    use crate::core::policy::TaskPolicy;
+
+    #[test]
+    fn there_are_never_more_live_jobs_than_the_bound() {
+        let mut state = State::default();
+        let defined = TaskDefined { task: TaskId(1), name: "mail".into(), policy: TaskPolicy::default(), next: vec![] };
+        state.apply(&defined.into(), Timestamp(0));
+        let task = state.task(TaskId(1)).expect("it is defined").clone();
+        // Fifty million jobs are too many for a test: so many are said to be on their way.
+        let most = limits::JOBS_MAX as u32;
+        let roomy =
+            Task { policy: TaskPolicy { queue_size: u32::MAX, ..TaskPolicy::default() }.into(), ..(*task).clone() };
+        assert_eq!(room(&state, &roomy, most - 1, 0), Ok(()));
+        assert_eq!(room(&state, &roomy, most, 0), Err(Rejection::TooManyJobs));
+        assert_eq!(room(&state, &roomy, most, 1), Ok(()));
+        assert!(Rejection::TooManyJobs.retryable());
+    }
+}
