@@ -1,6 +1,6 @@
 //! Starting and stopping, in order.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -263,6 +263,11 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> 
     Ok(())
 }
 
+/// Whether a file can have been left by a daemon: nothing else is ever removed.
+fn is_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+}
+
 /// Binds the control socket. Who holds the state's lock may remove a stale one.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     if let Some(folder) = socket.parent() {
@@ -278,6 +283,14 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
             });
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(_) if !is_socket(socket) => {
+            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            return Err(Failure::File {
+                what: "something that is no socket is in the place of it",
+                path: socket.to_owned(),
+                source,
+            });
+        }
         Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
     }
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
