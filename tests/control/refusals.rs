@@ -58,7 +58,8 @@ fn paths_and_methods() {
         let reply = get(&served, path);
         assert_eq!((reply.status, reply.code().as_str()), (404, "unknown_route"), "{path}");
     }
-    for (method, path) in [("PUT", "/v1/jobs"), ("DELETE", "/v1/jobs/3"), ("DELETE", "/v1/repair"), ("POST", "/v1/status")]
+    for (method, path) in
+        [("PUT", "/v1/jobs"), ("DELETE", "/v1/jobs/3"), ("DELETE", "/v1/repair"), ("POST", "/v1/status")]
     {
         let reply = request(&served, method, path, &[], "");
         assert_eq!((reply.status, reply.code().as_str()), (405, "method_not_allowed"), "{method} {path}");
