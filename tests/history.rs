@@ -16,8 +16,10 @@ fn row(at: i64, terms: &[u64], text: &str) -> Row {
 }
 
 /// The partitions are small: 256 KiB, or a day.
+const KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 fn options() -> Options {
-    Options::keep(Duration::from_secs(90 * 86_400), 8 << 20)
+    Options::keep(KEPT, 8 << 20)
 }
 
 fn texts(rows: impl Iterator<Item = Result<Found, Error>>) -> Vec<String> {
@@ -167,13 +169,13 @@ fn retention_drops_whole_partitions_by_age() {
     store.sync(Seq(20)).unwrap();
     let mut searching = store.scan(None);
     assert_eq!(searching.next().unwrap().unwrap().bytes, b"d19");
-    let dropped = store.retain(Timestamp(100 * DAY_MS)).unwrap();
+    let dropped = store.retain(Timestamp(100 * DAY_MS), KEPT, 8 << 20).unwrap();
     assert_eq!((dropped.partitions, dropped.rows), (10, 10));
     assert_eq!(texts(store.scan(None)), (10..20).rev().map(|day| format!("d{day}")).collect::<Vec<_>>());
     assert!(texts(searching).len() < 19, "a search under way ends where rows were dropped");
     assert_eq!(store.stats().oldest, Some(Timestamp(10 * DAY_MS)));
     // The last one is sealed when its span is over, and goes too; how far it got is not forgotten.
-    assert_eq!(store.retain(Timestamp(1000 * DAY_MS)).unwrap().rows, 10);
+    assert_eq!(store.retain(Timestamp(1000 * DAY_MS), KEPT, 8 << 20).unwrap().rows, 10);
     assert!(partitions(dir.path()).is_empty() && !store.may_contain(19));
     drop(store);
     let store = Store::open(dir.path(), options()).unwrap();
@@ -198,13 +200,13 @@ fn retention_drops_the_oldest_by_size() {
     store.sync(Seq(400)).unwrap();
     let before = store.stats();
     assert!(before.bytes > 8 << 20);
-    let dropped = store.retain(Timestamp(400)).unwrap();
+    let dropped = store.retain(Timestamp(400), KEPT, 8 << 20).unwrap();
     let after = store.stats();
     assert!(after.bytes <= 8 << 20 && after.rows > 50, "{after:?}");
     assert_eq!(after.rows + dropped.rows, before.rows);
     let left: Vec<u64> = store.scan(None).map(|found| found.unwrap().seq.0).collect();
     assert_eq!(left, (dropped.rows + 1..=400).rev().collect::<Vec<_>>());
-    assert_eq!(store.retain(Timestamp(400)).unwrap().rows, 0);
+    assert_eq!(store.retain(Timestamp(400), KEPT, 8 << 20).unwrap().rows, 0);
 }
 
 #[test]

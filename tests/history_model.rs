@@ -90,7 +90,7 @@ fn run(steps: Vec<Step>) {
                 assert_eq!(store.applied(), Seq(seq));
             }
             Step::Retain => {
-                let dropped = store.retain(Timestamp(now)).unwrap();
+                let dropped = store.retain(Timestamp(now), keep_age, 1 << 40).unwrap();
                 let left: BTreeSet<Seq> = found(store.scan(None)).into_iter().map(|row| row.0).collect();
                 let gone = model.iter().filter(|(seq, _)| !left.contains(seq));
                 assert_eq!(gone.clone().count() as u64, dropped.rows);

@@ -133,7 +133,8 @@ pub fn many(socket: &Path, count: usize, request: &[u8], slice: Duration, calls:
     for (i, connection) in connections.iter().enumerate() {
         connection.stream.set_nonblocking(true).expect("it is a socket");
         // Writable again matters only to requests that do not fit the socket's buffer.
-        let flags = if request.len() > 4096 { EventFlags::IN | EventFlags::OUT | EventFlags::ET } else { EventFlags::IN };
+        let flags =
+            if request.len() > 4096 { EventFlags::IN | EventFlags::OUT | EventFlags::ET } else { EventFlags::IN };
         epoll::add(&poll, &connection.stream, EventData::new_u64(i as u64), flags).expect("it is a socket");
     }
     let start = Instant::now();

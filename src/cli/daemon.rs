@@ -38,6 +38,7 @@ impl From<daemon::Failure> for Failure {
             Why::Lock(_) => (Exit::No, "`daybook status` shows the one that runs"),
             Why::Journal(_) | Why::Recover(_) => (Exit::Disk, "`daybook journal verify` tells what is whole"),
             Why::History(_) => (Exit::Disk, "a damaged projection may be deleted: it is made again from the journal"),
+            Why::Socket { .. } => (Exit::No, "stop or move what is there, or use another `socket`"),
             Why::File { .. } => (Exit::Disk, "check the path, its owner and its mode"),
             Why::Internal(_) => (Exit::Internal, "please report this, with the lines before it"),
         };

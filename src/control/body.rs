@@ -4,6 +4,7 @@
 //! key by key, to name what is wrong.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,6 +12,7 @@ use axum::http::{HeaderMap, Request, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::{
     BODY_CUT_OFF, BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_JSON, INVALID_VALUE, Problem, TOO_MANY_PER_CALL,
@@ -22,6 +24,28 @@ use crate::core::limits;
 
 /// A body must have arrived as a whole after this time.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Bodies up to this size are read without asking; what they hold is bounded by the number of connections.
+const SMALL_BYTES: usize = 64 * 1024;
+/// Bytes of all larger bodies that are in memory at once; further ones wait for a place.
+const LARGE_BYTES_MAX: usize = 4 * limits::BODY_BYTES_MAX;
+/// Places for larger bodies, one for each KiB.
+static LARGE: Semaphore = Semaphore::const_new(LARGE_BYTES_MAX / 1024);
+
+/// A body, with the place in memory that it takes.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Bytes,
+    _place: Option<SemaphorePermit<'static>>,
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +72,7 @@ pub fn format(headers: &HeaderMap) -> Result<Format, Problem> {
 }
 
 /// The whole body, which is at most [`limits::BODY_BYTES_MAX`] long.
-pub async fn read<B>(request: Request<B>) -> Result<Bytes, Problem>
+pub async fn read<B>(request: Request<B>) -> Result<Received, Problem>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>>,
 {
@@ -57,9 +81,15 @@ where
     if body.size_hint().lower() > limits::BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
+    // One that does not say how long it is may be as long as is taken.
+    let bytes = body.size_hint().upper().map_or(limits::BODY_BYTES_MAX, |bytes| bytes as usize);
+    let place = match bytes {
+        0..=SMALL_BYTES => None,
+        _ => LARGE.acquire_many(bytes.div_ceil(1024) as u32).await.ok(),
+    };
     let whole = Limited::new(body, limits::BODY_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_TIME_MAX, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(Received { bytes: collected.to_bytes(), _place: place }),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(e)) => Err(Problem::new(BODY_CUT_OFF, format!("the body could not be read: {e}"))),
         Err(_) => {
@@ -70,13 +100,16 @@ where
 }
 
 /// The body as one object; an empty body is an object without keys.
-pub async fn object(request: Request<Body>) -> Result<Bytes, Problem> {
+pub async fn object(request: Request<Body>) -> Result<Received, Problem> {
     match format(request.headers())? {
         Format::Json => {}
         Format::Lines => return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "this route takes application/json only")),
     }
-    let bytes = read(request).await?;
-    Ok(if bytes.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { bytes })
+    let mut received = read(request).await?;
+    if received.trim_ascii().is_empty() {
+        received.bytes = Bytes::from_static(b"{}");
+    }
+    Ok(received)
 }
 
 /// Reads one object.

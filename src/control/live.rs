@@ -15,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
+use super::handlers::jobs::{self, PAGE_ROWS};
 use super::lines::{Lines, job};
 use super::problem::Problem;
 use super::server::Stop;
-use super::service::{Commits, Refusal};
+use super::service::{Commits, JobFilter, Refusal};
 use crate::core::id::Seq;
 use crate::core::view::JobView;
 use crate::engine::Committed;
@@ -35,6 +36,50 @@ fn generate<F: Future<Output = ()> + Send>(
     let (sender, receiver) = mpsc::channel(1);
     let producer = stream::once(produce(sender)).filter_map(|()| std::future::ready(None));
     stream::select(ReceiverStream::new(receiver), producer)
+}
+
+/// A list of jobs of which the first page is there: an array, or one job a line.
+pub fn jobs(
+    service: App,
+    mut filter: JobFilter,
+    first: Vec<JobView>,
+    lines: bool,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    generate(move |pieces| async move {
+        let mut page = first;
+        let mut begun = false;
+        loop {
+            let mut bytes = Vec::with_capacity(PIECE_BYTES);
+            for job in &page {
+                if !lines {
+                    bytes.push(if begun { b',' } else { b'[' });
+                }
+                begun = true;
+                serde_json::to_writer(&mut bytes, job).expect("a job can be written to memory");
+                if lines {
+                    bytes.push(b'\n');
+                }
+            }
+            let full = page.len() == filter.limit.min(PAGE_ROWS);
+            filter.limit -= page.len();
+            filter.before = page.last().map(|job| job.id);
+            let more = full && filter.limit > 0;
+            if !more && !lines {
+                bytes.extend_from_slice(if begun { b"]" } else { b"[]" });
+            }
+            if pieces.send(Ok(bytes.into())).await.is_err() || !more {
+                return;
+            }
+            page = match jobs::page(&service, &filter).await {
+                Ok(page) => page,
+                Err(problem) => {
+                    // The list is cut off, so that nobody takes it for the whole.
+                    pieces.send(Err(io::Error::other(problem.detail))).await.ok();
+                    return;
+                }
+            };
+        }
+    })
 }
 
 /// Commits as they are made, until the engine or the server stops.

@@ -197,7 +197,8 @@ impl Daemon {
         let (upkeep, outputs) = (self.upkeep.clone(), self.outputs.clone());
         let work = move || {
             let now = SystemClock.now().wall;
-            if let Err(error) = archive.retain(now, config.history_keep.age, config.history_keep.size) {
+            let keep = config.history_keep;
+            if let Err(error) = archive.retain(now, keep.age, keep.size) {
                 tracing::warn!(%error, "could not drop old history, will retry");
             }
             let (since, bytes_max) = (now - config.journal_keep.age, config.journal_keep.size);

@@ -191,8 +191,9 @@ impl Executor for Door {
                 TaskHandler::Worker(worker) => self.0.start_worker(attempt, task, worker),
             },
             None => {
-                let error = format!("task `{}` is no longer in the config", attempt.task);
-                self.0.fail(&attempt, error);
+                // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
+                let ending = Ending::Interrupted { reason: "its task is no longer in the config".into() };
+                self.0.report(Command::ReportEnded { job: attempt.job, attempt: attempt.attempt, ending });
             }
         }
     }
@@ -229,32 +230,9 @@ fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String
             let database =
                 database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
             let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
-            workers::PassivateUsers {
-                database: users.database.clone(),
-                inactive_after: users.inactive_after,
-                table: users.table.clone(),
-                columns: workers::Columns {
-                    id: users.columns.id.clone(),
-                    active: users.columns.active.clone(),
-                    last_login: users.columns.last_login.clone(),
-                    created: users.columns.created.clone(),
-                },
-                condition: users.condition.clone(),
-                chunk: users.chunk,
-                pause: users.pause,
-                dry_run: users.dry_run,
-                ..workers::PassivateUsers::default()
-            }
-            .worker(&url)
+            users.clone().worker(&url)
         }
-        WorkerConfig::CleanLogs(logs) => workers::CleanLogs {
-            paths: logs.paths.clone(),
-            older_than: logs.older_than,
-            keep_files: logs.keep_files,
-            keep_size: logs.keep_size,
-            dry_run: logs.dry_run,
-        }
-        .worker(),
+        WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
     };
     made.map_err(|error| error.to_string())
 }

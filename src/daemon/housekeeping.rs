@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 /// How often the journal's head is marked, when there are new commits.
 const HEAD_EVERY: Duration = Duration::from_secs(5);
 /// How often retention is looked after, unless somebody asks for it: a repair, a reload, `clean-logs`.
-const RETAIN_EVERY: Duration = Duration::from_secs(600);
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// After this long without a tick the loop looks by itself.
 const TICK_OVERDUE: Duration = Duration::from_secs(15);
 

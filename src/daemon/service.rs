@@ -406,7 +406,7 @@ impl Service for Daemon {
             }
             let archive = self.archive.clone();
             let scan = move || {
-                let rows = archive.occurrences(&filter.task);
+                let rows = archive.occurrences(&filter.task, filter.since);
                 let wanted = rows
                     .filter(|row| row.as_ref().map_or(true, |row| filter.since.is_none_or(|since| row.at >= since)));
                 wanted.take(filter.limit).collect::<Result<_, _>>().map_err(failed)

@@ -15,14 +15,16 @@ use super::signals::{Early, Wish, Wishes};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
+use crate::core::event::Process;
 use crate::core::policy::TaskPolicy;
+use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
 use crate::engine::handle::{self, Handle, Inbox};
 use crate::engine::machine::Machine;
 use crate::engine::recover::{self, Recovered};
 use crate::engine::run::{self as engine_run, Engine, Executor};
-use crate::exec::{Identity, Leftover, Outputs};
+use crate::exec::{Identity, Leftover, Outputs, end_strays};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
 use crate::{control, history, logging};
 
@@ -58,6 +60,9 @@ pub enum Failure {
     Recover(#[from] recover::Error),
     #[error(transparent)]
     History(#[from] history::Error),
+    /// The place of the socket is taken.
+    #[error("cannot listen on the socket `{}`: {why}", path.display())]
+    Socket { path: PathBuf, why: &'static str },
     #[error("{what} `{}`: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
@@ -163,7 +168,7 @@ async fn serve(
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
-    end_leftovers(&state).await;
+    end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
     let listener = listen(&config.socket)?;
@@ -263,35 +268,20 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> 
     Ok(())
 }
 
-/// Whether a file can have been left by a daemon: nothing else is ever removed.
-fn is_socket(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
-}
-
-/// Binds the control socket. Who holds the state's lock may remove a stale one.
+/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
     }
-    match std::os::unix::net::UnixStream::connect(socket) {
-        Ok(_) => {
-            let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-            return Err(Failure::File {
-                what: "another daemon answers on the socket",
-                path: socket.to_owned(),
-                source,
-            });
-        }
+    let taken = |why| Failure::Socket { path: socket.to_owned(), why };
+    match std::fs::symlink_metadata(socket) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(_) if !is_socket(socket) => {
-            let source = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-            return Err(Failure::File {
-                what: "something that is no socket is in the place of it",
-                path: socket.to_owned(),
-                source,
-            });
+        Err(error) => return Err(file("cannot look at the socket", socket)(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
+        Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
+            return Err(taken("another daemon answers on it"));
         }
-        Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
+        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
     }
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
     let mode = std::fs::Permissions::from_mode(0o660);
@@ -300,14 +290,20 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &crate::core::state::State) {
-    let left = state.durable().running.iter().filter_map(|(job, running)| {
-        let process = running.process?;
-        let identity = Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
+async fn end_leftovers(state: &State, socket: &Path) {
+    let running = &state.durable().running;
+    let known = running.iter().filter_map(|(job, running)| {
+        let Process { pid, start_time, boot_id } = running.process?;
         let (job, attempt) = (*job, running.attempt);
-        Some(async move { (job, identity.end_group(job, attempt, LEFTOVER_GRACE).await) })
+        Some(async move { (job, Identity { pid, start_time, boot_id }.end_group(job, attempt, LEFTOVER_GRACE).await) })
     });
-    for (job, leftover) in futures_util::future::join_all(left).await {
+    // The daemon may have died between starting a process and noting which one it is.
+    let unknown = running.iter().filter(|(_, running)| running.process.is_none());
+    let unknown = unknown.map(|(job, running)| (*job, running.attempt)).collect();
+    let (known, strays) =
+        futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
+            .await;
+    for (job, leftover) in known.into_iter().chain(strays) {
         match leftover {
             Leftover::Gone => {}
             Leftover::Ended { processes } => {

@@ -81,12 +81,11 @@ impl Calendar {
         for task in state.tasks().filter(|task| task.is_active()) {
             for (number, text) in task.policy.schedules.iter().enumerate() {
                 if self.rule(text).is_some_and(|rule| rule.is_reboot()) {
-                    let (task_id, schedule) = (task.id, number as u16);
-                    // A task that was defined this very instant has decided everything up to it.
-                    let at = task.schedules.get(number).map_or(now, |place| now.max(place.decided.shifted(1)));
-                    let due_now =
-                        DueSchedule { task: task_id, schedule, instants: vec![at], next: None, make_up_from: None };
-                    due.push(due_now);
+                    // A task that is new is decided up to now, so this start comes a moment after.
+                    let decided = task.schedules.get(number).map_or(now, |place| place.decided);
+                    let instants = vec![now.max(decided.shifted(1))];
+                    let (task, schedule) = (task.id, number as u16);
+                    due.push(DueSchedule { task, schedule, instants, next: None, make_up_from: None });
                 }
             }
         }
@@ -100,8 +99,14 @@ impl Calendar {
         for task in state.tasks().filter(|task| !task.removed) {
             for (number, text) in task.policy.schedules.iter().enumerate() {
                 let place = task.schedules[number];
-                let every = self.rule(text).and_then(|rule| rule.every()).is_some();
-                let (decided, next) = if every {
+                let rule = self.rule(text);
+                let every = rule.as_ref().is_some_and(|rule| rule.every().is_some());
+                let (decided, next) = if rule.is_some_and(|rule| rule.is_reboot()) {
+                    if place.decided <= now {
+                        continue;
+                    }
+                    (now, None)
+                } else if every {
                     // Intervals are lengths of time: they move along with the clock.
                     (place.decided.shifted(milliseconds), place.next.map(|next| next.shifted(milliseconds)))
                 } else if anew {

@@ -25,10 +25,10 @@ use crate::core::{codec, decide, effect, limits};
 const SCHEDULES_PER_TICK: usize = 1024;
 /// Slices of undecided occurrences of a schedule that leaves the config; those of a second each for a day and more.
 const SLICES_MAX: usize = 32;
-/// Projections write behind the journal, in batches: one that takes longer than this is behind.
-const PROJECTION_GRACE: Duration = Duration::from_secs(30);
 /// A difference between the clocks that is noticed, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1000;
+/// How long a projection may take to get a commit to disk before a sweep finds it behind.
+const PROJECTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the machine must look up outside its state.
 pub trait Lookup {
@@ -77,9 +77,13 @@ pub struct Machine {
     gathering: Option<Gathering>,
     /// Keys of jobs that are finished but not yet in the history.
     leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
+    /// Jobs that are finished but not yet in the history.
+    leaving_jobs: BTreeMap<JobId, (Seq, Box<JobView>)>,
     last_look: Option<Now>,
-    /// When a sweep last noted how far the journal was, by the time awake, and how far that was.
-    noted: Option<(Duration, Seq)>,
+    /// The commit that the projections must have reached by now.
+    projected_by_now: Seq,
+    /// The last commit at some sweep, and when that was by the time awake: the next one to be reached.
+    mark: (Seq, Duration),
     /// Whether somebody wants the events of each commit.
     pub keep_events: bool,
     scratch: Vec<Event>,
@@ -87,6 +91,8 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(state: State, execution: bool) -> Machine {
+        // What a start hands in to the projections again is not on disk at once.
+        let mark = (Seq(0), Duration::ZERO);
         Machine {
             state,
             calendar: Calendar::default(),
@@ -95,8 +101,10 @@ impl Machine {
             closed: false,
             gathering: None,
             leaving: BTreeMap::new(),
+            leaving_jobs: BTreeMap::new(),
             last_look: None,
-            noted: None,
+            projected_by_now: Seq(0),
+            mark,
             keep_events: true,
             scratch: Vec::new(),
         }
@@ -207,10 +215,16 @@ impl Machine {
     pub fn retry(&mut self, job: JobId, lookup: &dyn Lookup) -> Result<Answer, Rejection> {
         let finished = match self.state.job(job) {
             Some(_) => None,
-            None => lookup.finished(job)?.and_then(|view| {
-                let task = self.state.task_named(&view.task)?.id;
-                Some(Box::new(Finished { task, view }))
-            }),
+            None => {
+                let view = match self.leaving_jobs.get(&job) {
+                    Some((_, view)) => Some((**view).clone()),
+                    None => lookup.finished(job)?,
+                };
+                view.and_then(|view| {
+                    let task = self.state.task_named(&view.task)?.id;
+                    Some(Box::new(Finished { task, view }))
+                })
+            }
         };
         self.run(&Command::RetryJob { job, finished })
     }
@@ -253,12 +267,13 @@ impl Machine {
         // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
         self.open(now);
         self.last_look = Some(now);
-        let behind = now.wall.0 - self.state.scalars().at.0;
-        if self.state.scalars().seq > Seq(0) && behind < -CLOCK_TOLERANCE_MS {
-            // The clock was set back while nobody looked, by this much at least.
-            self.step(behind, now.wall);
-        }
+        self.mark.1 = now.awake;
+        // The last commit was before now, so a clock that says otherwise was set back at least that far.
+        let ahead = if self.state.scalars().seq > Seq(0) { self.state.scalars().at.0 - now.wall.0 } else { 0 };
         let answer = self.run(&start);
+        if ahead > CLOCK_TOLERANCE_MS {
+            self.note_step(-ahead, now.wall);
+        }
         self.define(tasks);
         if answer == Ok(Answer::Started { new_boot: true }) {
             for due in self.calendar.reboots(&self.state, now.wall) {
@@ -276,11 +291,16 @@ impl Machine {
             false => self.calendar.due(&self.state, at, limits::OCCURRENCES_PER_COMMAND_MAX),
         };
         let awake = self.last_look.map_or(Duration::ZERO, |look| look.awake);
-        let noted = self.noted.filter(|(since, _)| awake.saturating_sub(*since) >= PROJECTION_GRACE);
-        let projected_by_now = noted.map_or(Seq(0), |(_, seq)| seq);
-        let outside = repair::Outside { schedules, projections, projected_by_now };
+        let ripe = awake.saturating_sub(self.mark.1) >= PROJECTED_WITHIN;
+        if ripe {
+            self.projected_by_now = self.mark.0;
+        }
+        let outside = repair::Outside { schedules, projections, projected_by_now: self.projected_by_now };
         let mut report = Report { dry_run, ..Report::default() };
         for proposal in repair::find(&self.state, at, &outside) {
+            if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {
+                break; // what is left is as due after this commit, and the next tick or sweep goes on
+            }
             if let (false, Some(fix)) = (dry_run, &proposal.fix) {
                 report.fixed += u32::from(self.run(fix).is_ok());
             }
@@ -289,9 +309,9 @@ impl Machine {
         if !dry_run {
             let findings = report.findings.len() as u32;
             let _: Result<Answer, Rejection> = self.run(&Command::FinishSweep { findings, fixed: report.fixed });
-            if self.noted.is_none() || noted.is_some() {
-                self.noted = Some((awake, self.state.scalars().seq));
-            }
+        }
+        if ripe {
+            self.mark = (self.state.scalars().seq, awake);
         }
         report
     }
@@ -335,6 +355,9 @@ impl Machine {
         if !self.leaving.is_empty() {
             self.leaving.retain(|_, (left_at, ..)| *left_at > seq);
         }
+        if !self.leaving_jobs.is_empty() {
+            self.leaving_jobs.retain(|_, (left_at, _)| *left_at > seq);
+        }
     }
 
     fn happen(&mut self, event: Event, at: Timestamp) {
@@ -343,11 +366,12 @@ impl Machine {
         let known = rows.len();
         projection::rows(&self.state, &event, at, rows);
         for row in &rows[known..] {
-            if let Row::Job(job) = row
-                && let Some(key) = &job.key
-            {
-                let leaves = (self.state.scalars().seq.next(), job.id, job.task.clone());
-                self.leaving.insert(key.clone(), leaves);
+            if let Row::Job(job) = row {
+                let leaves_at = self.state.scalars().seq.next();
+                if let Some(key) = &job.key {
+                    self.leaving.insert(key.clone(), (leaves_at, job.id, job.task.clone()));
+                }
+                self.leaving_jobs.insert(job.id, (leaves_at, job.clone()));
             }
         }
         codec::put_event(&event, &mut gathering.payload);
@@ -374,7 +398,7 @@ impl Machine {
         }
     }
 
-    fn step(&mut self, milliseconds: i64, now: Timestamp) {
+    fn note_step(&mut self, milliseconds: i64, now: Timestamp) {
         let moved = self.calendar.step(&self.state, milliseconds, now);
         let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds, moved });
     }
@@ -385,7 +409,7 @@ impl Machine {
         let asleep = elapsed.saturating_sub(now.awake.saturating_sub(last.awake));
         let step = now.wall.0 - last.wall.0 - elapsed.as_millis() as i64;
         if step.abs() > CLOCK_TOLERANCE_MS {
-            self.step(step, now.wall);
+            self.note_step(step, now.wall);
         }
         if asleep.as_millis() as i64 > CLOCK_TOLERANCE_MS {
             let _: Result<Answer, Rejection> = self.run(&Command::NoteSuspend { duration: asleep });

@@ -4,6 +4,7 @@
 //! journal's thread, and the next one is gathered while it is flushed: its size follows the load. A
 //! flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ const ACTS_PER_COMMIT: usize = 4096;
 const INLINE_BYTES_MAX: usize = 8 * 1024;
 /// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is left over by one tick is taken up after this: commands get their turn in between.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
 const TURNS_BEFORE_TAKING: usize = 3;
 
@@ -68,11 +71,15 @@ struct InFlight {
 /// Runs until every handle is gone or the last act of a stopping daemon says so.
 pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal::Error> {
     let (to_writer, mut written) = writer(engine.journal.clone(), engine.epoch);
-    let mut acts: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
+    let mut taken: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
+    // Taken and not yet run: those that did not fit into a commit go into the next one.
+    let mut acts: VecDeque<Act> = VecDeque::with_capacity(ACTS_PER_COMMIT);
     let mut in_flight = false;
     engine.commit_first(&inbox)?;
     while in_flight || engine.machine.is_gathering() || !engine.machine.is_closed() {
-        let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX;
+        // A picture needs an instant between two commits, which under load there is none of by itself.
+        let pause = in_flight && engine.checkpointer.is_due();
+        let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX && !pause;
         let wait = engine.wait();
         tokio::select! {
             biased;
@@ -80,19 +87,23 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
                 in_flight = false;
                 engine.landed(flight, &inbox)?;
             }
-            taken = take(&mut inbox.acts, &mut acts), if room => {
-                if taken == 0 {
+            () = std::future::ready(()), if room && !acts.is_empty() => {}
+            count = take(&mut inbox.acts, &mut taken), if room => {
+                if count == 0 {
                     break;
                 }
+                acts.extend(taken.drain(..));
             }
             () = tokio::time::sleep(wait), if !in_flight => {}
         }
         let lone = acts.len() == 1 && !engine.machine.is_gathering();
+        if !in_flight {
+            engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
+        }
         engine.gather(&mut acts, &inbox, in_flight);
         if in_flight {
             continue;
         }
-        engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         let Some(sealed) = engine.machine.seal() else { continue };
         if sealed.events == 0 {
             engine.release(sealed.release, &inbox);
@@ -147,19 +158,21 @@ impl Engine {
         match self.machine.state().next_due() {
             // What is due stays so until the next daemon.
             Some(_) if self.machine.is_draining() => LOOK_EVERY,
-            Some(due) => due.since(self.clock.now().wall).min(LOOK_EVERY),
+            Some(due) => due.since(self.clock.now().wall).clamp(PAUSE_MIN, LOOK_EVERY),
             None => LOOK_EVERY,
         }
     }
 
-    /// Runs the acts into the commit being gathered, or, when none came, what time has brought.
-    fn gather(&mut self, acts: &mut Vec<Act>, inbox: &Inbox, in_flight: bool) {
+    /// Runs the acts into the commit being gathered, as many as fit, or, when none came, what time has brought.
+    fn gather(&mut self, acts: &mut VecDeque<Act>, inbox: &Inbox, in_flight: bool) {
         if in_flight && acts.is_empty() {
             return;
         }
         self.machine.keep_events = inbox.feed.receiver_count() > 0;
         self.machine.begin(self.clock.now());
-        for act in acts.drain(..) {
+        while self.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX
+            && let Some(act) = acts.pop_front()
+        {
             let reply = act(&mut self.machine, &*self.archive);
             self.machine.start_ready();
             self.machine.reply(reply);

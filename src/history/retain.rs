@@ -21,12 +21,7 @@ const STEP_PAUSE: Duration = Duration::from_millis(20);
 impl Store {
     /// Drops whole partitions whose rows are all older than `keep_age` at `now`, and the oldest ones for as long as
     /// all take more than `keep_size`. The partition that is written to stays; it is sealed when its span is over.
-    pub fn retain(&self, now: Timestamp) -> Result<Dropped, Error> {
-        self.retain_within(now, self.shared.options.keep_age, self.shared.options.keep_size)
-    }
-
-    /// The same with other bounds than the store was opened with.
-    pub fn retain_within(&self, now: Timestamp, keep_age: Duration, keep_size: u64) -> Result<Dropped, Error> {
+    pub fn retain(&self, now: Timestamp, keep_age: Duration, keep_size: u64) -> Result<Dropped, Error> {
         let shared = &self.shared;
         let gone = {
             let mut writer = lock(&shared.writer);

@@ -44,13 +44,13 @@ pub fn daybook() -> Command {
 }
 
 /// A script of runs against one daemon, with all that they print.
-pub struct Script {
+struct Script {
     pub served: Served,
     pub text: String,
 }
 
 impl Script {
-    pub fn new() -> Script {
+    fn new() -> Script {
         Script { served: Served::start(), text: String::new() }
     }
 

@@ -86,3 +86,16 @@ fn one_point_zero_is_answered_and_closed() {
     assert_eq!(connection.reply().status, 200);
     assert!(connection.is_closed());
 }
+
+#[test]
+fn more_large_bodies_than_there_is_room_for_take_turns() {
+    let served = Served::start();
+    let blank = vec![b' '; 33 << 20];
+    std::thread::scope(|scope| {
+        let ask = || Connection::open(&served.socket).request("POST", "/v1/repair", &[], &blank).status;
+        let asking: Vec<_> = (0..9).map(|_| scope.spawn(ask)).collect();
+        for asked in asking {
+            assert_eq!(asked.join().unwrap(), 200);
+        }
+    });
+}

@@ -81,6 +81,24 @@ fn jobs_are_listed_newest_first() {
 }
 
 #[test]
+fn a_long_list_is_whole() {
+    let served = Served::start();
+    let body = vec![r#"{"task":"mail"}"#; 2_500].join("\n");
+    request(&served, "POST", "/v1/jobs", &[("content-type", "application/x-ndjson")], &body);
+    for limit in [999, 1000, 1001, 2000, 2507, 2508] {
+        let list = get(&served, &format!("/v1/jobs?limit={limit}")).json();
+        let ids: Vec<u64> = list.as_array().unwrap().iter().map(|job| job["id"].as_u64().unwrap()).collect();
+        let expected: Vec<u64> = (1..=2507).rev().take(limit).collect();
+        assert_eq!(ids, expected, "limit {limit}");
+    }
+    let lines = request(&served, "GET", "/v1/jobs?limit=2507", &[("accept", "application/x-ndjson")], "");
+    assert_eq!(lines.lines().len(), 2507);
+    assert_eq!(get(&served, "/v1/jobs?task=nobody").text(), "[]");
+    let none = request(&served, "GET", "/v1/jobs?task=nobody", &[("accept", "application/x-ndjson")], "");
+    assert_eq!((none.status, none.text()), (200, ""));
+}
+
+#[test]
 fn a_job_is_asked_about() {
     let served = Served::start();
     assert_eq!(get(&served, "/v1/jobs/7/why").json(), json!({"id": 7, "why": "because it is available"}));
@@ -156,4 +174,19 @@ fn the_journal() {
     assert!(seqs("/v1/journal?job=99").is_empty());
     assert!(seqs("/v1/journal?from=12").is_empty());
     assert_eq!(get(&served, "/v1/journal/verify").json()["ok"], true);
+}
+
+#[test]
+fn every_code_and_every_route_is_documented() {
+    let docs = include_str!("../../docs/api.md");
+    let missing: Vec<String> = daybook::control::problem::KINDS
+        .iter()
+        .map(|kind| format!("| `{}` | {} | {} |", kind.code, kind.status, kind.title))
+        .filter(|row| !docs.contains(row))
+        .collect();
+    assert!(missing.is_empty(), "docs/api.md does not have:\n{}", missing.join("\n"));
+    let routes = include_str!("../../src/control/handlers/mod.rs");
+    for route in routes.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(docs.contains(&format!("{route}`")), "docs/api.md does not have {route}");
+    }
 }

@@ -197,10 +197,19 @@ impl Daemon<'_> {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("the daemon has ended instead of answering: {status}");
             }
-            let mut client = Client::connect(&self.place.socket()).ok()?;
-            let answer = client.send("GET", "/healthz", "application/json", "").ok()?;
-            (answer.status == 200).then_some(())
+            self.answers().then_some(())
         });
+    }
+
+    /// Whether it answers that it is well.
+    pub fn answers(&self) -> bool {
+        let ask = || Client::connect(&self.place.socket())?.send("GET", "/healthz", "application/json", "");
+        ask().is_ok_and(|answer| answer.status == 200)
+    }
+
+    /// Once it has ended, its exit code; -1 for a signal.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
     #[track_caller]
@@ -301,6 +310,16 @@ impl Daemon<'_> {
     pub fn occurrences(&self, task: &str) -> Vec<Value> {
         self.get(&format!("/v1/tasks/{task}/occurrences?limit=10000")).as_array().unwrap().clone()
     }
+}
+
+/// Text that does not compress to less than half, another one for each seed.
+pub fn noise(seed: u64, length: usize) -> String {
+    let mut word = seed;
+    let step = |_| {
+        word = word.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        char::from(b"0123456789abcdef"[(word >> 60) as usize])
+    };
+    (0..length).map(step).collect()
 }
 
 /// Makes a file that jobs wait for.

@@ -4,4 +4,15 @@
 mod client;
 mod daemon;
 
+mod checkpoint;
+mod damage;
+mod disk;
+mod execution;
+mod interrupted;
 mod kill;
+mod leftovers;
+mod many;
+mod missed;
+mod quarantine;
+mod second;
+mod stop;

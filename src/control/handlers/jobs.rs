@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::Uri;
-use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 
@@ -26,6 +25,8 @@ use crate::core::view::JobView;
 /// Rows that a list has, and may have at most.
 pub const ROWS_DEFAULT: usize = 100;
 pub const ROWS_MAX: usize = 10_000;
+/// Jobs that are in memory at once for one list: each may have 64 KiB of arguments and of result.
+pub const PAGE_ROWS: usize = 1000;
 
 fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
     let mut of = Parameters::of(uri)?;
@@ -41,12 +42,22 @@ fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
     Ok(filter)
 }
 
-/// Newest first, live and finished ones in one list.
+/// Newest first, live and finished ones in one list. It is read and sent in pages.
 pub async fn list(State(service): State<App>, request: Request) -> Reply {
     let filter = filter(&service, request.uri())?;
+    let lines = reply::wants_lines(&request);
+    // What is refused is refused with the first page.
+    let first = page(&service, &filter).await?;
+    let kind = if lines { reply::LINES } else { reply::JSON };
+    Ok(reply::stream(kind, live::jobs(service, filter, first, lines)))
+}
+
+/// The next page of a list: shorter than [`PAGE_ROWS`] and than `limit` only at the end.
+pub async fn page(service: &App, filter: &JobFilter) -> Result<Vec<JobView>, Problem> {
+    let filter = JobFilter { limit: filter.limit.min(PAGE_ROWS), ..filter.clone() };
     let live = if filter.wants(false) { service.live_jobs(filter.clone()).await? } else { Vec::new() };
     let finished = if filter.wants(true) { service.finished_jobs(filter.clone()).await? } else { Vec::new() };
-    reply::list(&merged(live, finished, filter.limit), reply::wants_lines(&request))
+    Ok(merged(live, finished, filter.limit))
 }
 
 /// A job that is in both lists has finished, or been retried, in between: its live self is as of the
@@ -105,7 +116,7 @@ pub async fn retry(State(service): State<App>, Job(job): Job, request: Request) 
 }
 
 pub async fn progress(State(service): State<App>, Job(job): Job, request: Request) -> Reply {
-    let bytes: Bytes = body::object(request).await?;
+    let bytes = body::object(request).await?;
     let asked = body::parse::<ProgressRequest<'_>>(&bytes)?;
     let progress = asked.progress()?;
     service.progress(job, asked.attempt, progress.clone()).await?;

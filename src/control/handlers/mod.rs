@@ -2,7 +2,7 @@
 
 pub mod add;
 mod daemon;
-mod jobs;
+pub mod jobs;
 mod journal;
 mod tasks;
 

@@ -14,7 +14,7 @@ pub fn find(_state: &State, _now: Timestamp, outside: &Outside) -> Vec<Proposal>
                 NAME,
                 (*name).to_owned(),
                 format!(
-                    "is at commit {applied}, the journal was there at {} half a minute ago",
+                    "is at commit {applied}, the journal was at {} more than a minute ago",
                     outside.projected_by_now
                 ),
                 "none: a restart projects again what is missing",
