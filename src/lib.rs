@@ -15,6 +15,7 @@
 //! | [`engine`] | the sole owner of the state: gather, commit, release; recovery, checkpoints |
 //! | [`journal`] | commits and checkpoints on disk: the trait, sled, memory |
 //! | [`history`] | projections behind the journal: a store of rows, found by term or time |
+//! | `disk` | one sled directory, opened and used safely; the two above stand on it |
 //! | [`exec`] | attempts as processes: groups, time-outs, outputs, leftovers |
 //! | [`workers`] | the built-in periodic handlers |
 //! | [`control`] | the API on the socket: server, client, error codes |
@@ -37,7 +38,7 @@
 //! - Nothing outside `engine` changes the state. What is applied has been journaled, or the daemon ends.
 //! - Replay evaluates no schedule: the instants that were decided are in the events.
 //! - Events have numbers that are never reused; what was written can be read by every later version.
-//! - Only `journal::sled` and `history::db` know of sled. The journal never deletes row by row.
+//! - Only `disk` knows of sled. The journal never deletes row by row.
 //! - Only `clock` reads clocks, only `exec` starts processes, only `daemon` wires.
 //! - Every input has a bound in [`core::limits`] or beside the config's keys.
 
@@ -50,6 +51,7 @@ pub mod control;
 pub mod core;
 pub mod daemon;
 pub mod demo;
+mod disk;
 pub mod engine;
 pub mod error;
 pub mod exec;

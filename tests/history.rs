@@ -222,7 +222,7 @@ fn a_partition_without_its_file_is_sealed_again_and_a_half_deleted_one_goes() {
     let paths = partitions(dir.path());
     fs::write(paths[1].join("sealed"), "rubbish").unwrap();
     fs::remove_file(paths[2].join("sealed")).unwrap();
-    let half = paths[0].with_extension("dropped");
+    let half = paths[0].with_extension("drop");
     fs::rename(&paths[0], &half).unwrap();
     fs::write(half.join("db"), "").unwrap();
     let store = Store::open(dir.path(), options()).unwrap();

@@ -20,7 +20,6 @@
 mod buffer;
 mod chunk;
 mod codec;
-mod db;
 mod error;
 mod filter;
 mod filters;

@@ -1,21 +1,19 @@
 //! One partition as readers see it: open or sealed, its database opened when needed and closed again.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use zstd::bulk::Decompressor;
 
 use super::chunk;
-use super::db::Db;
 use super::error::Error;
 use super::filter::{Filter, Probe};
 use super::index::{self, Index};
 use super::locks::{lock, read_lock, write_lock};
 use super::sealed::{self, Summary};
 use super::store::Shared;
+use crate::disk::{Database, directory};
 
 /// Memory that the database of a sealed partition may use as its cache, in bytes.
 const READ_CACHE_BYTES: u64 = 512 * 1024;
@@ -30,7 +28,7 @@ pub struct Partition {
 
 enum Slot {
     Closed,
-    Open(Arc<Db>),
+    Open(Arc<Database>),
     /// Dropped by retention: a search that is under way finds no more in it.
     Dropped,
 }
@@ -53,7 +51,7 @@ impl Partition {
     }
 
     /// The partition that is written to.
-    pub fn open(path: PathBuf, db: Arc<Db>, summary: Summary, index: Index) -> Partition {
+    pub fn open(path: PathBuf, db: Arc<Database>, summary: Summary, index: Index) -> Partition {
         let known = Known { summary, terms: Terms::Open(index) };
         Partition { path, slot: Mutex::new(Slot::Open(db)), known: RwLock::new(known), used: AtomicBool::new(false) }
     }
@@ -64,7 +62,7 @@ impl Partition {
 
     /// Disk that its files take, in bytes.
     pub fn disk_bytes(&self) -> u64 {
-        disk_bytes(&self.path)
+        directory::bytes(&self.path)
     }
 
     /// Whether rows of the term may be in here; never `false` when they are.
@@ -141,7 +139,7 @@ impl Partition {
     pub fn with_db<T>(
         self: &Arc<Self>,
         shared: &Shared,
-        work: impl FnOnce(&Db) -> Result<T, Error>,
+        work: impl FnOnce(&Database) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let mut slot = lock(&self.slot);
         let mut opened = false;
@@ -166,8 +164,8 @@ impl Partition {
     }
 
     /// The meta entry was written last: when it is as it was, sled did not cut off a damaged end of its log.
-    fn open_sealed(&self) -> Result<Db, Error> {
-        let db = Db::reopen(&self.path, READ_CACHE_BYTES)?;
+    fn open_sealed(&self) -> Result<Database, Error> {
+        let db = Database::open(&self.path, READ_CACHE_BYTES)?;
         if db.meta()?.as_deref() != Some(&self.summary().encode()) {
             return Err(Error::damaged(&self.path, "its database does not reach to where it was sealed"));
         }
@@ -175,7 +173,7 @@ impl Partition {
     }
 
     /// Writes to the database of the open partition, which stays locked meanwhile.
-    pub fn with_open_db<T>(&self, db: &Db, work: impl FnOnce(&Db) -> T) -> T {
+    pub fn with_open_db<T>(&self, db: &Database, work: impl FnOnce(&Database) -> T) -> T {
         let _slot = lock(&self.slot);
         work(db)
     }
@@ -216,7 +214,7 @@ impl Partition {
     }
 
     /// Packs the index onto the disk and gives back its memory: nothing will be written to it any more.
-    pub fn seal(&self, db: &Db) -> Result<(), Error> {
+    pub fn seal(&self, db: &Database) -> Result<(), Error> {
         let (summary, words) = {
             let known = read_lock(&self.known);
             let Terms::Open(index) = &known.terms else { return Ok(()) };
@@ -238,10 +236,4 @@ impl Partition {
         self.unload_filter(shared);
         write_lock(&self.known).terms = Terms::Open(Index::default());
     }
-}
-
-/// Disk that the files in a directory take, in bytes.
-pub fn disk_bytes(path: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(path) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
 }

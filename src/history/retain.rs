@@ -1,22 +1,14 @@
 //! Retention: whole partitions go, the oldest first. Nothing is ever removed row by row.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::db::sync_dir;
 use super::error::Error;
 use super::locks::lock;
 use super::partition::Partition;
 use super::store::{Dropped, Store};
 use super::writer::write_mark;
 use crate::core::time::Timestamp;
-
-/// Ending of a partition's directory that is being deleted.
-pub const DROPPED: &str = ".dropped";
-/// A large file is shortened in steps: freeing it at once would hold up the journal's flushes.
-const STEP_BYTES: u64 = 32 << 20;
-const STEP_PAUSE: Duration = Duration::from_millis(20);
+use crate::disk::directory;
 
 impl Store {
     /// Drops whole partitions whose rows are all older than `keep_age` at `now`, and the oldest ones for as long as
@@ -64,31 +56,6 @@ impl Store {
 
     fn drop_partition(&self, partition: &Partition) -> Result<(), Error> {
         partition.forget(&self.shared);
-        delete_partition(&mark_dropped(&partition.path)?)
+        Ok(directory::take_apart(&partition.path)?)
     }
-}
-
-/// Renames a partition durably, so that one half deleted is never taken for a damaged one.
-pub fn mark_dropped(path: &Path) -> Result<PathBuf, Error> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(DROPPED);
-    let marked = path.with_file_name(name);
-    fs::rename(path, &marked).map_err(Error::io(path))?;
-    sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-    Ok(marked)
-}
-
-/// Deletes a partition's directory, gently.
-pub fn delete_partition(path: &Path) -> Result<(), Error> {
-    let shorten = || {
-        let Ok(file) = File::options().write(true).open(path.join("db")) else { return Ok(()) };
-        let mut length = file.metadata()?.len();
-        while length > STEP_BYTES {
-            length -= STEP_BYTES;
-            file.set_len(length)?;
-            std::thread::sleep(STEP_PAUSE);
-        }
-        Ok(())
-    };
-    shorten().and_then(|()| fs::remove_dir_all(path)).map_err(Error::io(path))
 }

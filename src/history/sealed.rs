@@ -13,11 +13,11 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec::Reader;
-use super::db::replace_file;
 use super::error::Error;
 use super::filter::{Filter, Probe};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory::replace_file;
 
 const FILE: &str = "sealed";
 const MAGIC: &[u8; 8] = b"dbkhist1";
@@ -115,7 +115,7 @@ pub fn write(partition: &Path, summary: &Summary, filter: &Filter) -> Result<(),
     file.extend_from_slice(&xxh3_64(&words).to_le_bytes());
     file.extend_from_slice(&xxh3_64(&file).to_le_bytes());
     file.extend_from_slice(&words);
-    replace_file(&partition.join(FILE), &file)
+    Ok(replace_file(&partition.join(FILE), &file)?)
 }
 
 /// Removes the file, of a partition that is to be sealed again.

@@ -4,8 +4,8 @@
 //! now and then, is how such a loss is noticed. The same bytes, as the file `origin`, tell a generation what comes
 //! before it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,6 +14,7 @@ use super::Tip;
 use super::error::Error;
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory::replace_file;
 
 const MAGIC: &[u8; 8] = b"daybook1";
 const BYTES: usize = 40;
@@ -55,22 +56,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Tip>, Error> {
 
 /// Replaces the note at `path` durably: at every instant there is the old one or the new one.
 pub(super) fn write(path: &Path, tip: Tip) -> Result<(), Error> {
-    write_file(path, &encode(tip))
-}
-
-/// Replaces a small file durably and atomically.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new).map_err(Error::io("create", &new))?;
-    file.write_all(bytes).map_err(Error::io("write", &new))?;
-    file.sync_all().map_err(Error::io("sync", &new))?;
-    fs::rename(&new, path).map_err(Error::io("rename to", path))?;
-    sync_dir(path.parent().expect("a file has a parent directory"))
-}
-
-/// Makes the names in `dir` durable; sled does this nowhere.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync directory", dir))
+    Ok(replace_file(path, &encode(tip))?)
 }
 
 #[cfg(test)]

@@ -78,3 +78,12 @@ fn a_stale_socket_is_replaced() {
     drop(UnixListener::bind(place.socket()).unwrap()); // the file stays, and nobody listens
     place.start().stop();
 }
+
+#[test]
+fn a_lock_that_cannot_be_made_is_the_disk_and_no_other_daemon() {
+    let place = Place::new("");
+    std::fs::create_dir_all(place.state().join("lock")).unwrap();
+    let (code, said) = place.start_refused();
+    assert_eq!(code, 74, "{said}");
+    assert!(said.contains("state/lock") && !said.contains("daybook status"), "{said}");
+}

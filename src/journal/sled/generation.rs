@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::database::Database;
-use super::directory;
+use super::records::Records;
 use crate::core::id::Seq;
+use crate::disk::directory;
 use crate::journal::error::Error;
 use crate::journal::walk::{Source, Stored};
 use crate::journal::{Tip, head};
@@ -24,7 +24,7 @@ pub(super) struct Generation {
 }
 
 enum Slot {
-    There(Weak<Database>),
+    There(Weak<Records>),
     Dropped,
 }
 
@@ -34,10 +34,10 @@ impl Generation {
         let dir = root.join(format!("{PREFIX}{:020}", origin.seq.next().0));
         let new = directory::prepare(&dir)?;
         // sled keeps its path, so it is closed before the directory gets its name, and opened again.
-        let database = Database::open(&new, origin.seq.next())?;
-        database.sync()?;
-        database.sync_names()?;
-        drop(database);
+        let records = Records::open(&new, origin.seq.next())?;
+        records.sync()?;
+        records.sync_names()?;
+        drop(records);
         head::write(&new.join(ORIGIN), origin)?;
         directory::complete(&new, &dir)?;
         Ok(Generation { origin, dir, slot: Mutex::new(Slot::There(Weak::new())) })
@@ -73,22 +73,22 @@ impl Generation {
     }
 
     /// Opens it, or shares what is open.
-    pub fn open(&self) -> Result<Arc<Database>, Error> {
+    pub fn open(&self) -> Result<Arc<Records>, Error> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let Slot::There(weak) = &*slot else {
             let first = self.origin.seq.next();
             return Err(Error::Dropped { seq: first, first: first.next() });
         };
-        if let Some(database) = weak.upgrade() {
-            return Ok(database);
+        if let Some(records) = weak.upgrade() {
+            return Ok(records);
         }
         if !self.dir.join("db").is_file() {
             // sled would make a new one.
             return Err(Error::damaged(self.origin.seq.next(), format!("`{}` has no file `db`", self.dir.display())));
         }
-        let database = Arc::new(Database::open(&self.dir, self.origin.seq.next())?);
-        *slot = Slot::There(Arc::downgrade(&database));
-        Ok(database)
+        let records = Arc::new(Records::open(&self.dir, self.origin.seq.next())?);
+        *slot = Slot::There(Arc::downgrade(&records));
+        Ok(records)
     }
 
     /// Deletes it, unless somebody reads it; answers whether it is gone.
@@ -115,7 +115,7 @@ impl Stored for Generation {
     }
 
     fn source(&self) -> Result<Arc<dyn Source>, Error> {
-        self.open().map(|database| database as Arc<dyn Source>)
+        self.open().map(|records| records as Arc<dyn Source>)
     }
 }
 

@@ -1,14 +1,12 @@
-//! The journal on disk, and the only place that knows sled.
+//! The journal on disk: generations and checkpoints, each in a sled directory of its own.
 //!
-//! Written against what sled 0.34.7 does, not what it says; `database` lists its rules.
+//! What sled does and what it does not, `crate::disk` knows.
 
-mod caught;
 mod checkpoint;
-mod database;
-mod directory;
 mod generation;
 mod manifest;
 mod open;
+mod records;
 mod shared;
 
 #[cfg(test)]
@@ -24,7 +22,7 @@ use super::record::{self, Head};
 use super::{Epoch, Journal, Opened, Reader, Tip, Upkeep, check_append};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
-use database::Database;
+use records::Records;
 use shared::Shared;
 
 /// Capacity of the buffer for a commit's bytes that is kept between commits.
@@ -34,7 +32,7 @@ const BUFFER_BYTES_KEPT: usize = 256 * 1024;
 pub struct SledJournal {
     shared: Arc<Shared>,
     /// The generation that is written.
-    live: Arc<Database>,
+    live: Arc<Records>,
     origin: Tip,
     tip: Tip,
     /// The greatest writer so far.

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::checkpoint;
 use super::generation::Generation;
 use super::manifest::Manifest;
 use super::shared::Shared;
-use super::{checkpoint, directory};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory;
 use crate::journal::error::Error;
 use crate::journal::walk::{Stored, walk};
 use crate::journal::{Opened, Tip, head};
