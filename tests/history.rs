@@ -34,6 +34,26 @@ fn partitions(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn what_a_power_cut_left_of_a_new_partition_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    // sled would refuse it: the file was made, and its bytes were not written yet.
+    let left = dir.path().join(format!("{:020}-{:020}.new", 10, 1));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("conf"), [0; 62]).unwrap();
+    fs::write(left.join("db"), "").unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
+    assert!(!left.exists());
+    // Also when it comes into the way of one that is made.
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("conf"), [0; 62]).unwrap();
+    store.append(Seq(1), vec![row(10, &[1], "a")]);
+    store.sync(Seq(1)).unwrap();
+    assert_eq!(partitions(dir.path()), [left.with_extension("")]);
+    drop(store);
+    assert_eq!(texts(Store::open(dir.path(), options()).unwrap().find(1)), ["a"]);
+}
+
+#[test]
 fn rows_are_visible_at_once_and_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), options()).unwrap();

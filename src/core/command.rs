@@ -40,6 +40,8 @@ pub enum Command {
     /// Time has passed: make available what is due, settle what has lived long enough.
     Tick,
     DecideOccurrences(DueSchedule),
+    /// The schedule leaves the config with occurrences that nobody will start.
+    LapseOccurrences(DueSchedule),
     DefineTasks {
         tasks: Vec<TaskDefinition>,
     },

@@ -11,12 +11,12 @@ use tokio::sync::{Notify, mpsc};
 use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::housekeeping;
+use super::options::{Options, load, policies};
 use super::signals::{Early, Wish, Wishes};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
 use crate::core::event::Process;
-use crate::core::policy::TaskPolicy;
 use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
@@ -35,16 +35,6 @@ const REPORT_GRACE: Duration = Duration::from_secs(2);
 
 /// How long answers under way may take once the daemon stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
-
-/// How to start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub config: PathBuf,
-    /// Instead of the config's.
-    pub state_dir: Option<PathBuf>,
-    /// Instead of the config's.
-    pub socket: Option<PathBuf>,
-}
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -110,18 +100,6 @@ fn run_with(
     ended
 }
 
-/// Reads the config, with what the command line says instead.
-pub fn load(options: &Options) -> Result<Config, config::Errors> {
-    let mut config = config::load(&options.config)?;
-    if let Some(state_dir) = &options.state_dir {
-        config.state_dir = state_dir.clone();
-    }
-    if let Some(socket) = &options.socket {
-        config.socket = socket.clone();
-    }
-    Ok(config)
-}
-
 /// Makes a folder that only we may enter; one that is there keeps its mode.
 fn make_private(folder: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new()
@@ -129,11 +107,6 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(folder)
         .map_err(file("cannot make the folder", folder))
-}
-
-/// The tasks of a config as the core takes them.
-pub fn policies(config: &Config) -> Vec<(Box<str>, TaskPolicy)> {
-    config.tasks.iter().map(|(name, task)| (name.as_str().into(), task.policy.clone())).collect()
 }
 
 struct Opened {

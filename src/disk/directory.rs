@@ -143,7 +143,7 @@ mod tests {
             replace_file(&new.join("file"), text.as_bytes()).unwrap();
             complete(&new, &dir).unwrap();
             assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), text);
-            assert_eq!(list(dir.parent().unwrap()).unwrap(), [dir.clone()]);
+            assert_eq!(list(dir.parent().unwrap()).unwrap(), [dir.as_path()]);
         }
         assert!(bytes(&dir) > 0);
         take_apart(&dir).unwrap();

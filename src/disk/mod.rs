@@ -22,6 +22,9 @@ mod database;
 pub mod directory;
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 pub use database::Database;
 pub use error::{Error, FileError};
 

@@ -2,7 +2,7 @@
 //!
 //! Holds the parsed form of the expressions in use, bounded; the state holds their text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::core::command::{DueSchedule, TaskDefinition};
@@ -40,6 +40,27 @@ impl Calendar {
         let due = state.index().schedules.iter().take_while(|(at, ..)| *at <= now).take(max);
         let due: Vec<_> = due.map(|(_, task, number)| (*task, *number)).collect();
         due.into_iter().filter_map(|(task, number)| self.decide(state.task(task)?, number, now)).collect()
+    }
+
+    /// The schedules with instants up to `now` that are not in these tasks any more, and whether their task is.
+    pub fn leaving(
+        &mut self,
+        state: &State,
+        tasks: &BTreeMap<&str, &TaskPolicy>,
+        now: Timestamp,
+    ) -> Vec<(DueSchedule, bool)> {
+        let mut leaving = Vec::new();
+        for task in state.tasks().filter(|task| !task.removed) {
+            let new = tasks.get(&*task.name);
+            let same = new.filter(|new| new.same_calendar(&task.policy));
+            for (number, text) in task.policy.schedules.iter().enumerate() {
+                let is_due = task.schedules.get(number).and_then(|place| place.next).is_some_and(|next| next <= now);
+                if is_due && same.is_none_or(|same| !same.schedules.contains(text)) {
+                    leaving.extend(self.decide(task, number as u16, now).map(|due| (due, new.is_some())));
+                }
+            }
+        }
+        leaving
     }
 
     /// The schedules of all tasks that are due at `now`, or whose next instant is not the one noted.

@@ -23,6 +23,8 @@ use crate::core::{codec, decide, effect, limits};
 
 /// Due schedules decided in one go, before commands get their turn again.
 const SCHEDULES_PER_TICK: usize = 1024;
+/// Slices of undecided occurrences of a schedule that leaves the config; those of a second each for a day and more.
+const SLICES_MAX: usize = 32;
 /// A difference between the clocks that is noticed, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1000;
 /// How long a projection may take to get a commit to disk before a sweep finds it behind.
@@ -89,7 +91,8 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(state: State, execution: bool) -> Machine {
-        let mark = (state.scalars().seq, Duration::ZERO);
+        // What a start hands in to the projections again is not on disk at once.
+        let mark = (Seq(0), Duration::ZERO);
         Machine {
             state,
             calendar: Calendar::default(),
@@ -229,11 +232,32 @@ impl Machine {
     /// Takes over the tasks of a config.
     pub fn define(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>) -> Vec<Box<str>> {
         let at = self.at();
+        self.settle_leaving(&tasks);
         let tasks: Vec<TaskDefinition> =
             tasks.into_iter().map(|(name, policy)| self.calendar.define(name, policy, at)).collect();
         match self.run(&Command::DefineTasks { tasks }) {
             Ok(Answer::Defined { changed }) => changed,
             other => unreachable!("defining tasks is never refused: {other:?}"),
+        }
+    }
+
+    /// Decides what is due of schedules that are about to leave: it fell due while they were in force.
+    fn settle_leaving(&mut self, tasks: &[(Box<str>, TaskPolicy)]) {
+        let at = self.at();
+        let tasks: BTreeMap<&str, &TaskPolicy> = tasks.iter().map(|(name, policy)| (&**name, policy)).collect();
+        for _ in 0..SLICES_MAX {
+            let leaving = self.calendar.leaving(&self.state, &tasks, at);
+            if leaving.is_empty() {
+                break;
+            }
+            for (due, stays) in leaving {
+                let active = self.state.task(due.task).is_some_and(|task| task.is_active());
+                let command = match stays && active {
+                    true => Command::DecideOccurrences(due),
+                    false => Command::LapseOccurrences(due),
+                };
+                let _: Result<Answer, Rejection> = self.run(&command);
+            }
         }
     }
 

@@ -17,6 +17,19 @@ fn a_healthy_daemon_has_no_findings_however_often_it_is_asked() {
 }
 
 #[test]
+fn a_daemon_that_has_just_come_back_is_healthy() {
+    let place = Place::new("[task.ok]\ncommand = [\"true\"]");
+    for _ in 0..5 {
+        let daemon = place.start();
+        assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]));
+        assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]));
+        let job = daemon.add(json!({ "task": "ok" }));
+        daemon.wait_state(job, "completed");
+        daemon.kill();
+    }
+}
+
+#[test]
 fn the_last_sweep_can_be_read_without_another_one() {
     let place = Place::new("[task.long]\nshell = \"exec sleep 1000\"");
     let daemon = place.start();

@@ -39,3 +39,13 @@ fn status_says_that_a_config_was_refused_until_one_is_taken_over() {
     daemon.post("/v1/reload", json!({}));
     assert_eq!(daemon.get("/v1/status")["problems"], json!([]));
 }
+
+#[test]
+fn nothing_but_a_socket_is_removed_from_the_place_of_the_socket() {
+    let place = Place::new("[task.ok]\ncommand = [\"true\"]");
+    std::fs::write(place.socket(), "somebody's letters").unwrap();
+    let (code, said) = place.start_refused();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("control.sock"), "{said}");
+    assert_eq!(std::fs::read_to_string(place.socket()).unwrap(), "somebody's letters");
+}

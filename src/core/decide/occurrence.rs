@@ -39,6 +39,24 @@ pub fn decide(state: &State, due: &DueSchedule, now: Timestamp, events: &mut Vec
     Ok(Answer::Done)
 }
 
+/// What is due of a schedule that leaves the config is missed, with its rows like any other.
+pub fn lapse(state: &State, due: &DueSchedule, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    let Some(task) = state.task(due.task) else { return Ok(Answer::Done) };
+    let Some(place) = task.schedules.get(due.schedule as usize) else { return Ok(Answer::Done) };
+    let instants: Vec<Timestamp> = due.instants.iter().copied().filter(|at| *at > place.decided).collect();
+    let mut decision = Decision::new(state, task, due, now, events);
+    for (i, at) in instants.iter().enumerate() {
+        let following = instants.get(i + 1).copied().or(due.next);
+        let gap = match task.paused_at.is_some_and(|paused| *at >= paused) {
+            true => "the task was paused",
+            false => missed_by(state, task, *at, now).unwrap_or("it was just due"),
+        };
+        decision.pass(*at, following, Outcome::Missed, format!("{gap}; the schedule has changed or gone since"));
+    }
+    decision.flush_row();
+    Ok(Answer::Done)
+}
+
 /// Why an instant could not be started in time, or `None` if it can be.
 fn missed_by(state: &State, task: &Task, at: Timestamp, now: Timestamp) -> Option<&'static str> {
     let scalars = state.scalars();

@@ -322,7 +322,7 @@ fn shift_first_due(job: &mut Job, milliseconds: i64) -> bool {
 
 /// A schedule that reads as before goes on where it was.
 fn keep_schedules(task: &mut Task, old: &Task) {
-    if old.removed || !same_calendar(task, old) {
+    if old.removed || !task.policy.same_calendar(&old.policy) {
         return;
     }
     for (number, text) in task.policy.schedules.iter().enumerate() {
@@ -331,12 +331,6 @@ fn keep_schedules(task: &mut Task, old: &Task) {
             task.schedules[number] = *schedule;
         }
     }
-}
-
-/// Whether the same expression means the same instants in both.
-pub(in crate::core) fn same_calendar(a: &Task, b: &Task) -> bool {
-    let (a, b) = (&a.policy, &b.policy);
-    (&a.timezone, a.dst, a.from, a.until) == (&b.timezone, b.dst, b.from, b.until)
 }
 
 fn revived(finished: &Finished) -> Job {

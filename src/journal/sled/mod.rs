@@ -5,7 +5,7 @@
 mod checkpoint;
 mod generation;
 mod manifest;
-mod open;
+pub(super) mod open;
 mod records;
 mod shared;
 
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use super::compress::Compressor;
 use super::error::Error;
+use super::head::Reached;
 use super::reader::LibraryReader;
 use super::record::{self, Head};
 use super::{Epoch, Journal, Opened, Reader, Tip, Upkeep, check_append};
@@ -40,6 +41,7 @@ pub struct SledJournal {
     compressor: Compressor,
     buffer: Vec<u8>,
     poisoned: bool,
+    reached: Reached,
 }
 
 impl SledJournal {
@@ -58,6 +60,7 @@ impl SledJournal {
             compressor: Compressor::default(),
             buffer: Vec::new(),
             poisoned: false,
+            reached: Reached::open(&state_dir.join("journal").join(open::REACHED))?,
             shared: Arc::new(shared),
         };
         Ok((journal, opened))
@@ -82,6 +85,7 @@ impl SledJournal {
         }
         self.tip = Tip { seq: head.seq, at: head.at, checksum };
         self.shared.reached(self.tip);
+        self.reached.note(self.tip);
         Ok(checksum)
     }
 

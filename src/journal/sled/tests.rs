@@ -261,6 +261,7 @@ fn a_damaged_head_or_another_journals_head_is_damage() {
     let good = fs::read(&path).unwrap();
     fs::write(&path, &good[1..]).unwrap();
     assert!(damage(SledJournal::open(dir.path())).1.contains("head"));
+    fs::remove_file(dir.path().join("journal").join(super::open::REACHED)).unwrap();
     crate::journal::head::write(&path, Tip { seq: Seq(2), at: Timestamp(0), checksum: 1 }).unwrap();
     let (seq, what) = damage(SledJournal::open(dir.path()));
     assert!(seq == Seq(2) && what.contains("the head file knows it with another checksum"), "{what}");
