@@ -6,6 +6,7 @@ use crate::core::id::Seq;
 use crate::core::projection::{self, Row};
 use crate::core::state::State;
 use crate::core::state::picture::Loader;
+use crate::history;
 use crate::journal::{self, Commit, Reader, Upkeep};
 
 /// Why the state could not be brought back.
@@ -13,6 +14,8 @@ use crate::journal::{self, Commit, Reader, Upkeep};
 pub enum Error {
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    #[error(transparent)]
+    History(#[from] history::Error),
     #[error("commit {seq} cannot be read: {source}")]
     Commit { seq: Seq, source: CodecError },
     #[error("the checkpoint as of commit {seq} cannot be read: {source}")]
@@ -47,7 +50,7 @@ pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> R
         let wanted = commit.seq > applied;
         replay(&mut state, &commit, wanted.then_some(&mut rows))?;
         if wanted {
-            archive.append(commit.seq, commit.at, rows);
+            archive.append(commit.seq, commit.at, rows)?;
         }
     }
     Ok(Recovered { state, replayed })

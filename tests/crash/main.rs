@@ -4,6 +4,7 @@
 mod client;
 mod daemon;
 
+mod history;
 mod interrupted;
 mod kill;
 mod leftovers;
