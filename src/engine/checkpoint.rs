@@ -12,6 +12,9 @@ use crate::journal::{self, Upkeep};
 /// Bytes of commits since the last checkpoint below which none is written.
 const BYTES_MIN: u64 = 64 * 1024 * 1024;
 
+const _: () =
+    assert!(picture::CHUNK_BYTES_MAX <= journal::CHUNK_BYTES_MAX, "a job could keep any checkpoint from being");
+
 /// Decides when a checkpoint is due, and has it written on a thread of its own.
 pub struct Checkpointer {
     /// Bytes of commits since the picture that the last checkpoint is of.

@@ -71,6 +71,8 @@ fn cut(machine: &Machine, told: &Told, callers: &mut [Caller], random: &mut Rand
         std::thread::sleep(delay);
         let found = folders(&folder);
         machine.lose_power(daemon);
+        // It may have been completed meanwhile, but not given up.
+        assert!(!found.is_subset(&before), "{found:?}");
         println!("cut at {found:?}");
     });
 }
