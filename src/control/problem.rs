@@ -38,6 +38,7 @@ kinds! {
     UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" 415 "The content type is not supported";
     UNKNOWN_ROUTE "unknown_route" 404 "There is no such route";
     METHOD_NOT_ALLOWED "method_not_allowed" 405 "The route does not take this method";
+    TOO_MANY_CONNECTIONS "too_many_connections" 503 "Too many connections are open";
     // The core says no.
     UNKNOWN_TASK "unknown_task" 404 "There is no such task";
     TASK_REMOVED "task_removed" 404 "The task is no longer in the config";

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +22,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
 
 use super::handlers::{App, add, router};
+use super::problem::{Problem, TOO_MANY_CONNECTIONS};
 use super::service::Service;
 
-/// Connections that are open at once; more wait until one is closed.
+/// Connections that are open at once; more are told so and closed.
 pub const CONNECTIONS_MAX: usize = 1024;
 /// A connection that has sent no whole request head for this long is closed.
-const IDLE_TIME_MAX: Duration = Duration::from_secs(300);
+const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for answers that are under way.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// After a failed accept (no free file descriptor), the next is tried this much later.
@@ -66,6 +68,21 @@ struct Surroundings {
     stop: Stop,
 }
 
+/// What a connection is told for which there is no place.
+fn full() -> Vec<u8> {
+    let problem = Problem::new(TOO_MANY_CONNECTIONS, format!("{CONNECTIONS_MAX} connections are open; try again"));
+    let mut body = Vec::new();
+    problem.write(&mut body);
+    let length = body.len();
+    let mut answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
+         content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
+    )
+    .into_bytes();
+    answer.append(&mut body);
+    answer
+}
+
 /// Serves the API until `stop` is done, then lets answers that are under way end.
 pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl Future<Output = ()>) {
     let router = router(service.clone());
@@ -74,19 +91,21 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).max_headers(64);
+    let full = full();
     tokio::pin!(stop);
     loop {
-        let accepted = async {
-            let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (listener.accept().await, place)
-        };
-        let (stream, place) = tokio::select! {
+        let stream = tokio::select! {
             () = &mut stop => break,
-            (Ok((stream, _)), place) = accepted => (stream, place),
+            Ok((stream, _)) = listener.accept() => stream,
             else => {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            // A fresh socket takes so little at once; who does not read it has been told as well as can be.
+            stream.into_std().and_then(|mut stream| stream.write_all(&full)).ok();
+            continue;
         };
         let serving = connection(&builder, stream, service.clone(), router.clone(), Stop(stopped.clone()), &graceful);
         tokio::spawn(async move {

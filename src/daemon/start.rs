@@ -33,6 +33,8 @@ const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// After an attempt's grace has passed, how long its report may take.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
 
+/// Open files that are enough for all connections and attempts there may be.
+const FILES: u64 = 16 * 1024;
 /// How long answers under way may take once the daemon stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
@@ -96,6 +98,7 @@ fn run_with(
     let config = load(options).map_err(Failure::Config)?;
     logging::start(config.log);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(UMASK));
+    allow_files();
     make_private(&config.state_dir)?;
     let _lock = StateLock::take(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -107,6 +110,20 @@ fn run_with(
     // What still blocks a thread (a read of a slow disk) is not worth waiting for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
+}
+
+/// Raises the soft bound on open files: a connection takes one, an attempt up to three. Not to the hard bound, as jobs
+/// inherit it and some programs go through all numbers below it.
+fn allow_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES, |maximum| maximum.min(FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::warn!(%error, "could not raise the bound on open files, fewer attempts can run at once");
+        }
+    }
 }
 
 /// Makes a folder that only we may enter; one that is there keeps its mode.

@@ -99,3 +99,20 @@ fn more_large_bodies_than_there_is_room_for_take_turns() {
         }
     });
 }
+
+#[test]
+fn one_connection_too_many_is_told_so_and_the_others_go_on() {
+    use daybook::control::CONNECTIONS_MAX;
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    // Both ends of each connection are in this process.
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    setrlimit(Resource::Nofile, files).unwrap();
+    let served = Served::start();
+    let mut open: Vec<Connection> = (0..CONNECTIONS_MAX).map(|_| Connection::open(&served.socket)).collect();
+    // Once the last one is answered, all are accepted.
+    assert_eq!(open[CONNECTIONS_MAX - 1].request("GET", "/healthz", &[], b"").status, 200);
+    let told = Connection::open(&served.socket).reply();
+    assert_eq!((told.status, told.json()["code"].as_str()), (503, Some("too_many_connections")));
+    assert_eq!(open[0].request("GET", "/healthz", &[], b"").status, 200);
+}

@@ -285,7 +285,7 @@ impl World {
 
     fn release(&mut self, mut release: Release) {
         assert!(release.seq <= self.journal.tip().seq, "commit {} is let out and not on disk", release.seq);
-        self.past.append(release.seq, release.at, std::mem::take(&mut release.rows));
+        self.past.append(release.seq, release.at, std::mem::take(&mut release.rows)).unwrap();
         self.machine.released(release.seq);
         let awake = self.now().awake;
         for effect in release.effects.drain(..) {
