@@ -184,7 +184,7 @@ impl Store {
 
     /// Takes the rows of commit `seq`, in order. Cheap, unless more than `pending_bytes_max` waits for the disk:
     /// then it waits too. A commit that is in already is ignored, so what a crash may have taken can be handed in
-    /// again. After a failed write nothing is taken any more, and [`Store::sync`] says so.
+    /// again. After a failed write nothing is taken any more, and [`Store::sync`] and [`Store::check`] say so.
     pub fn append(&self, seq: Seq, rows: Vec<Row>) {
         let commit = Commit { seq, rows };
         let mut state = self.shared.state();
@@ -214,7 +214,6 @@ impl Store {
         }
     }
 
-    /// Whether it still takes rows: the reason of the failed write if it does not.
     pub fn check(&self) -> Result<(), Error> {
         self.shared.failure().map_or(Ok(()), |reason| Err(Error::Stopped { reason }))
     }

@@ -6,6 +6,8 @@ use crate::load::{Caller, Told};
 use crate::machine::{Machine, Random, rounds_and_random};
 
 const ROUNDS: u64 = 3;
+/// After so many a new disk is taken: what each leaves behind takes room too.
+const ROUNDS_PER_DISK: u64 = 3;
 const DISK_MEGABYTES: u64 = 64;
 /// Bytes left when the load begins, at most.
 const ROOM_BYTES: u64 = 6 << 20;
@@ -19,32 +21,45 @@ fn filler(random: &mut Random) -> String {
 #[test]
 fn a_full_disk_stops_the_daemon_and_loses_nothing() {
     let (rounds, mut random) = rounds_and_random(ROUNDS);
-    let Some(machine) = Machine::new(TASKS, DISK_MEGABYTES) else { return };
-    let told = Told::default();
-    let mut callers: Vec<Caller> = Vec::new();
-    for round in 0..rounds {
+    let mut done = 0;
+    while done < rounds {
+        let Some(machine) = Machine::new(TASKS, DISK_MEGABYTES) else { return };
+        let told = Told::default();
+        let mut callers: Vec<Caller> = Vec::new();
+        let here = ROUNDS_PER_DISK.min(rounds - done);
+        for round in 0..here {
+            let filler = filler(&mut random);
+            let caller = |name: u64| Caller::new(format!("{round}-{name}"), 1, 40, filler.clone(), name);
+            callers = (0..4).map(caller).collect();
+            fill(&machine, &told, &mut callers, &mut random);
+        }
+        done += here;
         let daemon = machine.start();
         check(&daemon, &told);
-        machine.disk.fill(random.below(ROOM_BYTES));
-        callers = (0..4).map(|name| Caller::new(format!("{round}-{name}"), 1, 40, filler(&mut random), name)).collect();
-        let said = told.during(&mut callers, &machine.place.socket(), || stops(&machine, daemon));
-        assert!(says_why(&said), "{said}");
-        // It does not come up as long as there is no room, or it does with what is left; it loses nothing by it.
-        try_start(&machine);
-        if random.below(2) == 0 {
-            machine.disk.cut();
-            machine.boot();
-            try_start(&machine);
-        }
-        machine.disk.clear();
+        let before = told.added.lock().unwrap().len();
+        told.during(&mut callers, &machine.place.socket(), || {
+            until("jobs are taken in again", || (told.added.lock().unwrap().len() > before).then_some(()))
+        });
+        finish(daemon, &told);
+        println!("{done} rounds");
     }
+}
+
+/// One round: what was told before is there; then there is no more room, until there is again.
+fn fill(machine: &Machine, told: &Told, callers: &mut [Caller], random: &mut Random) {
     let daemon = machine.start();
-    check(&daemon, &told);
-    let before = told.added.lock().unwrap().len();
-    told.during(&mut callers, &machine.place.socket(), || {
-        until("jobs are taken in again", || (told.added.lock().unwrap().len() > before).then_some(()))
-    });
-    finish(daemon, &told);
+    check(&daemon, told);
+    machine.disk.fill(random.below(ROOM_BYTES));
+    let said = told.during(callers, &machine.place.socket(), || stops(machine, daemon));
+    assert!(says_why(&said), "{said}");
+    // It does not come up as long as there is no room, or it does with what is left; it loses nothing by it.
+    try_start(machine);
+    if random.below(2) == 0 {
+        machine.disk.cut();
+        machine.boot();
+        try_start(machine);
+    }
+    machine.disk.clear();
 }
 
 fn says_why(said: &str) -> bool {
