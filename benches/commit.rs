@@ -24,10 +24,7 @@ const CHUNK_BYTES: usize = 11_000;
 
 pub fn run() {
     let root = crate::support::root();
-    println!(
-        "\nCommits\n{:<34}{:>12}{:>12}{:>8}{:>8}{:>10}",
-        "", "raw /s", "journal /s", "ratio", "target", "p99 ms"
-    );
+    println!("\nCommits\n{:<34}{:>12}{:>12}{:>8}{:>8}{:>10}", "", "raw /s", "journal /s", "ratio", "target", "p99 ms");
     for (events, target) in [(1, 0.7), (64, 0.8), (1024, 0.5)] {
         commits(&root, events, target, Events::Alike);
         commits(&root, events, target, Events::Noise);

@@ -34,7 +34,7 @@ pub fn run() {
     let empty = process::pss_anonymous(daemon.pid());
     let load = client::many(&daemon.socket(), 2, &bulk(), Duration::from_secs(600), (JOBS / BULK) as u64);
     assert_eq!(load.answers as usize * BULK, JOBS);
-    settle(&dir);
+    settle(&dir.join("state/checkpoint"));
     let loaded = process::pss_anonymous(daemon.pid());
     daemon.kill();
     let disk = process::disk(&dir.join("state"));
@@ -72,10 +72,10 @@ pub fn run() {
     remove(&dir);
 }
 
-/// Waits until no checkpoint is being written.
-pub fn settle(dir: &Path) {
+/// Waits until no checkpoint is being written to this folder.
+pub fn settle(folder: &Path) {
     let names = || {
-        let entries = std::fs::read_dir(dir.join("state/checkpoint")).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
         names.sort();
         names

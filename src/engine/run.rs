@@ -1,8 +1,8 @@
 //! The engine's loop: gathers acts into a commit, has it written, releases what waited for it.
 //!
-//! A lone act is committed here, without a hop to another thread. Under load the commit goes to the
-//! journal's thread, and the next one is gathered while it is flushed: its size follows the load. A
-//! flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
+//! A small commit is written here, without a hop to another thread, and what arrives meanwhile becomes the next
+//! one. A big one goes to the journal's thread, and the next is gathered while it is flushed. Either way the size of
+//! a commit follows the load. A flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,8 +22,9 @@ use crate::journal::{self, Epoch, Journal, Upkeep};
 
 /// Acts taken into one commit.
 const ACTS_PER_COMMIT: usize = 4096;
-/// A commit this small, of a lone act, is written without a hop.
-const INLINE_BYTES_MAX: usize = 8 * 1024;
+/// A commit this small is written without a hop: waking another thread costs as much as writing it. What arrives
+/// meanwhile waits in the inbox, and makes the next commit.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
 /// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
@@ -85,9 +86,8 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
                     break;
                 }
             }
-            () = tokio::time::sleep(wait), if !in_flight => {}
+            () = pause(wait), if !in_flight => {}
         }
-        let lone = acts.len() == 1 && !engine.machine.is_gathering();
         engine.gather(&mut acts, &inbox, in_flight);
         if in_flight {
             continue;
@@ -96,7 +96,7 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
         let Some(sealed) = engine.machine.seal() else { continue };
         if sealed.events == 0 {
             engine.release(sealed.release, &inbox);
-        } else if lone && sealed.payload.len() <= INLINE_BYTES_MAX {
+        } else if sealed.payload.len() <= INLINE_BYTES_MAX {
             let Sealed { seq, at, events, payload, release } = sealed;
             let written = lock(&engine.journal).append(engine.epoch, seq, at, events, &payload);
             engine.landed(InFlight { written, bytes: payload.len(), release }, &inbox)?;
@@ -105,6 +105,13 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
         }
     }
     Ok(engine)
+}
+
+/// Sleeps; not at all when there is nothing to wait for, as the runtime rounds up to the next millisecond.
+async fn pause(wait: Duration) {
+    if !wait.is_zero() {
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// Waits for acts, and takes those that are there.
@@ -166,6 +173,10 @@ impl Engine {
     /// Commits what was gathered before the loop began: the start of the daemon.
     fn commit_first(&mut self, inbox: &Inbox) -> Result<(), journal::Error> {
         let Some(Sealed { seq, at, events, payload, release }) = self.machine.seal() else { return Ok(()) };
+        if events == 0 {
+            self.release(release, inbox);
+            return Ok(());
+        }
         let written = lock(&self.journal).append(self.epoch, seq, at, events, &payload);
         self.landed(InFlight { written, bytes: payload.len(), release }, inbox)
     }
