@@ -4,7 +4,7 @@
 //! Absolute figures swing with the disk, so both sides take turns within each round, on fresh files, and what
 //! counts is the median of the rounds' ratios.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -204,12 +204,14 @@ fn beside_checkpoint(root: &Path) {
 /// Time to open a journal of 64 MB after a kill, to read it, and what stays in memory.
 fn reopen(root: &Path) {
     let dir = fresh(root, "journal");
+    let before = resident();
     let mut writer = Writer::open(&dir, 64, Events::Alike);
+    (0..10).for_each(|_| writer.commit());
     let idle = resident();
     while writer.journal.last().0 < 64 * 1024 * 1024 / (64 * EVENT_BYTES) as u64 {
         writer.commit();
     }
-    println!("journal of 64 MB: {:.1} MB resident while written ({idle:.1} before)", resident());
+    println!("journal of 64 MB: memory {:.1} MB; {idle:.1} after 10 commits, {before:.1} before", resident());
     let bytes: u64 = writer.journal.upkeep().generations().iter().map(|generation| generation.bytes).sum();
     drop(writer);
     let start = Instant::now();
@@ -225,10 +227,9 @@ fn reopen(root: &Path) {
     );
 }
 
-/// Megabytes of this process in memory.
+/// Megabytes of this process in memory that no file backs.
 fn resident() -> f64 {
-    let mut text = String::new();
-    let read = File::open("/proc/self/statm").and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut text));
-    let pages = read.ok().and_then(|_| text.split(' ').nth(1)?.parse::<f64>().ok()).unwrap_or(0.0);
-    pages * 4096.0 / 1e6
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().map_or(0.0, |kilobytes: f64| kilobytes / 1000.0)
 }

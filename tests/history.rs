@@ -16,8 +16,10 @@ fn row(at: i64, terms: &[u64], text: &str) -> Row {
 }
 
 /// The partitions are small: 256 KiB, or a day.
+const KEPT: Duration = Duration::from_secs(90 * 86_400);
+
 fn options() -> Options {
-    Options::keep(Duration::from_secs(90 * 86_400), 8 << 20)
+    Options::keep(KEPT, 8 << 20)
 }
 
 fn texts(rows: impl Iterator<Item = Result<Found, Error>>) -> Vec<String> {
@@ -29,6 +31,26 @@ fn partitions(dir: &Path) -> Vec<std::path::PathBuf> {
         fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
     paths.sort();
     paths
+}
+
+#[test]
+fn what_a_power_cut_left_of_a_new_partition_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    // sled would refuse it: the file was made, and its bytes were not written yet.
+    let left = dir.path().join(format!("{:020}-{:020}.new", 10, 1));
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("conf"), [0; 62]).unwrap();
+    fs::write(left.join("db"), "").unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
+    assert!(!left.exists());
+    // Also when it comes into the way of one that is made.
+    fs::create_dir(&left).unwrap();
+    fs::write(left.join("conf"), [0; 62]).unwrap();
+    store.append(Seq(1), vec![row(10, &[1], "a")]);
+    store.sync(Seq(1)).unwrap();
+    assert_eq!(partitions(dir.path()), [left.with_extension("")]);
+    drop(store);
+    assert_eq!(texts(Store::open(dir.path(), options()).unwrap().find(1)), ["a"]);
 }
 
 #[test]
@@ -167,13 +189,13 @@ fn retention_drops_whole_partitions_by_age() {
     store.sync(Seq(20)).unwrap();
     let mut searching = store.scan(None);
     assert_eq!(searching.next().unwrap().unwrap().bytes, b"d19");
-    let dropped = store.retain(Timestamp(100 * DAY_MS)).unwrap();
+    let dropped = store.retain(Timestamp(100 * DAY_MS), KEPT, 8 << 20).unwrap();
     assert_eq!((dropped.partitions, dropped.rows), (10, 10));
     assert_eq!(texts(store.scan(None)), (10..20).rev().map(|day| format!("d{day}")).collect::<Vec<_>>());
     assert!(texts(searching).len() < 19, "a search under way ends where rows were dropped");
     assert_eq!(store.stats().oldest, Some(Timestamp(10 * DAY_MS)));
     // The last one is sealed when its span is over, and goes too; how far it got is not forgotten.
-    assert_eq!(store.retain(Timestamp(1000 * DAY_MS)).unwrap().rows, 10);
+    assert_eq!(store.retain(Timestamp(1000 * DAY_MS), KEPT, 8 << 20).unwrap().rows, 10);
     assert!(partitions(dir.path()).is_empty() && !store.may_contain(19));
     drop(store);
     let store = Store::open(dir.path(), options()).unwrap();
@@ -198,13 +220,13 @@ fn retention_drops_the_oldest_by_size() {
     store.sync(Seq(400)).unwrap();
     let before = store.stats();
     assert!(before.bytes > 8 << 20);
-    let dropped = store.retain(Timestamp(400)).unwrap();
+    let dropped = store.retain(Timestamp(400), KEPT, 8 << 20).unwrap();
     let after = store.stats();
     assert!(after.bytes <= 8 << 20 && after.rows > 50, "{after:?}");
     assert_eq!(after.rows + dropped.rows, before.rows);
     let left: Vec<u64> = store.scan(None).map(|found| found.unwrap().seq.0).collect();
     assert_eq!(left, (dropped.rows + 1..=400).rev().collect::<Vec<_>>());
-    assert_eq!(store.retain(Timestamp(400)).unwrap().rows, 0);
+    assert_eq!(store.retain(Timestamp(400), KEPT, 8 << 20).unwrap().rows, 0);
 }
 
 #[test]
@@ -220,7 +242,7 @@ fn a_partition_without_its_file_is_sealed_again_and_a_half_deleted_one_goes() {
     let paths = partitions(dir.path());
     fs::write(paths[1].join("sealed"), "rubbish").unwrap();
     fs::remove_file(paths[2].join("sealed")).unwrap();
-    let half = paths[0].with_extension("dropped");
+    let half = paths[0].with_extension("drop");
     fs::rename(&paths[0], &half).unwrap();
     fs::write(half.join("db"), "").unwrap();
     let store = Store::open(dir.path(), options()).unwrap();

@@ -13,7 +13,7 @@ const CHILD: &str = "DAYBOOK_TEST_HISTORY_CHILD";
 const ROUNDS: usize = 8;
 
 fn options() -> Options {
-    Options { batch_rows: 40, ..Options::keep(Duration::from_secs(90 * 86_400), 8 << 20) }
+    Options { batch_rows: 40, pending_bytes_max: 64 << 10, ..Options::keep(Duration::from_secs(90 * 86_400), 8 << 20) }
 }
 
 /// The rows of a commit are a function of its number: none, some, sometimes a long one.

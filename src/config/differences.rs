@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use super::model::{Config, Keep};
-use super::task::{Action, CleanLogs, Handler, PassivateUsers, Process, Task, WorkerConfig};
+use super::task::{Action, Handler, Process, Task, WorkerConfig};
 use super::value::{in_words, size_in_words};
+use crate::workers::{CleanLogs, PassivateUsers};
 
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 80;

@@ -23,6 +23,4 @@ pub use load::{check_text, load};
 pub use model::{Config, Database, Keep, LogFormat, LogLevel, Logs};
 pub use problem::{Errors, Problem};
 pub use reference::example_file;
-pub use task::{
-    Action, CleanLogs, Columns, Environment, Handler, PassivateUsers, Process, Task, UMASK_DEFAULT, WorkerConfig,
-};
+pub use task::{Action, Environment, Handler, Process, Task, UMASK_DEFAULT, WorkerConfig};

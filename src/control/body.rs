@@ -4,6 +4,7 @@
 //! key by key, to name what is wrong.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,17 +12,40 @@ use axum::http::{HeaderMap, Request, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::problem::{
     BODY_CUT_OFF, BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_JSON, INVALID_VALUE, Problem, TOO_MANY_PER_CALL,
     UNKNOWN_FIELD, UNSUPPORTED_MEDIA_TYPE,
 };
-use super::wire::{AddRequest, Fields, Text};
+use super::wire::{AddRequest, Fields, Object, Text};
 use crate::core::command::AddJob;
 use crate::core::limits;
 
 /// A body must have arrived as a whole after this time.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Bodies up to this size are read without asking; what they hold is bounded by the number of connections.
+const SMALL_BYTES: usize = 64 * 1024;
+/// Bytes of all larger bodies that are in memory at once; further ones wait for a place.
+const LARGE_BYTES_MAX: usize = 4 * limits::BODY_BYTES_MAX;
+/// Places for larger bodies, one for each KiB.
+static LARGE: Semaphore = Semaphore::const_new(LARGE_BYTES_MAX / 1024);
+
+/// A body, with the place in memory that it takes.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Bytes,
+    _place: Option<SemaphorePermit<'static>>,
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +72,7 @@ pub fn format(headers: &HeaderMap) -> Result<Format, Problem> {
 }
 
 /// The whole body, which is at most [`limits::BODY_BYTES_MAX`] long.
-pub async fn read<B>(request: Request<B>) -> Result<Bytes, Problem>
+pub async fn read<B>(request: Request<B>) -> Result<Received, Problem>
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>>,
 {
@@ -57,9 +81,15 @@ where
     if body.size_hint().lower() > limits::BODY_BYTES_MAX as u64 {
         return Err(too_large());
     }
+    // One that does not say how long it is may be as long as is taken.
+    let bytes = body.size_hint().upper().map_or(limits::BODY_BYTES_MAX, |bytes| bytes as usize);
+    let place = match bytes {
+        0..=SMALL_BYTES => None,
+        _ => LARGE.acquire_many(bytes.div_ceil(1024) as u32).await.ok(),
+    };
     let whole = Limited::new(body, limits::BODY_BYTES_MAX).collect();
     match tokio::time::timeout(BODY_TIME_MAX, whole).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Ok(collected)) => Ok(Received { bytes: collected.to_bytes(), _place: place }),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(e)) => Err(Problem::new(BODY_CUT_OFF, format!("the body could not be read: {e}"))),
         Err(_) => {
@@ -70,18 +100,21 @@ where
 }
 
 /// The body as one object; an empty body is an object without keys.
-pub async fn object(request: Request<Body>) -> Result<Bytes, Problem> {
+pub async fn object(request: Request<Body>) -> Result<Received, Problem> {
     match format(request.headers())? {
         Format::Json => {}
         Format::Lines => return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "this route takes application/json only")),
     }
-    let bytes = read(request).await?;
-    Ok(if bytes.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { bytes })
+    let mut received = read(request).await?;
+    if received.trim_ascii().is_empty() {
+        received.bytes = Bytes::from_static(b"{}");
+    }
+    Ok(received)
 }
 
 /// Reads one object.
 pub fn parse<'a, T: Fields<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| diagnose::<T>(bytes, error))
+    serde_json::from_slice(bytes).map(|Object(value)| value).map_err(|error| diagnose::<T>(bytes, error))
 }
 
 /// What exactly is wrong with an object that was refused with `error`.
@@ -149,12 +182,12 @@ fn too_many() -> Problem {
 }
 
 fn array(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
-    if let Ok(requests) = serde_json::from_slice::<Vec<AddRequest<'_>>>(bytes) {
+    if let Ok(requests) = serde_json::from_slice::<Vec<Object<AddRequest<'_>>>>(bytes) {
         if requests.len() > limits::JOBS_PER_CALL_MAX {
             return Err(too_many());
         }
         let jobs = requests.into_iter().enumerate();
-        return jobs.map(|(i, request)| request.into_job().map_err(|e| e.in_line("element", i + 1))).collect();
+        return jobs.map(|(i, Object(request))| request.into_job().map_err(|e| e.in_line("element", i + 1))).collect();
     }
     let elements: Vec<&RawValue> =
         serde_json::from_slice(bytes).map_err(|e| Problem::new(INVALID_JSON, e.to_string()))?;
@@ -200,6 +233,7 @@ mod tests {
             (r#"{"task":"t"} x"#, "invalid_json", "trailing characters"),
             (r#"{"task":1} x"#, "invalid_json", "trailing characters"),
             ("[]", "invalid_value", "not an object"),
+            (r#"["t"]"#, "invalid_value", "not an object"),
             (r#""text""#, "invalid_value", "not an object"),
             (r#"{"task":"t","prioriti":1}"#, "unknown_field", "did you mean `priority`?"),
             (r#"{"task":"t","zzz":1}"#, "unknown_field", "known are task, args"),
@@ -229,7 +263,7 @@ mod tests {
         let problem =
             jobs(format!("[{good},{{\"task\":\"t\",\"priority\":10}}]").as_bytes(), Format::Json).unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
-        let problem = jobs(format!("[{good},7]").as_bytes(), Format::Json).unwrap_err();
+        let problem = jobs(format!("[{good},[\"t\"]]").as_bytes(), Format::Json).unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
         let problem = jobs(format!("[{good}").as_bytes(), Format::Json).unwrap_err();
         assert_eq!(problem.kind, INVALID_JSON);

@@ -2,23 +2,27 @@
 //!
 //! Each is a producer that lives inside the body it fills: when the client goes, it is dropped.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
+use super::handlers::jobs::{self, PAGE_ROWS};
+use super::lines::{Lines, job};
 use super::problem::Problem;
-use super::service::{Commits, Committed, Refusal};
-use crate::core::event::Event;
-use crate::core::id::{JobId, Seq, TaskId};
+use super::server::Stop;
+use super::service::{Commits, JobFilter, Refusal};
+use crate::core::id::Seq;
 use crate::core::view::JobView;
+use crate::engine::Committed;
 
 /// Bytes that are gathered before a piece is sent.
 const PIECE_BYTES: usize = 32 * 1024;
@@ -34,13 +38,91 @@ fn generate<F: Future<Output = ()> + Send>(
     stream::select(ReceiverStream::new(receiver), producer)
 }
 
+/// A list of jobs of which the first page is there: an array, or one job a line.
+pub fn jobs(
+    service: App,
+    mut filter: JobFilter,
+    first: Vec<JobView>,
+    lines: bool,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    generate(move |pieces| async move {
+        let mut page = first;
+        let mut begun = false;
+        loop {
+            let mut bytes = Vec::with_capacity(PIECE_BYTES);
+            for job in &page {
+                if !lines {
+                    bytes.push(if begun { b',' } else { b'[' });
+                }
+                begun = true;
+                serde_json::to_writer(&mut bytes, job).expect("a job can be written to memory");
+                if lines {
+                    bytes.push(b'\n');
+                }
+            }
+            let full = page.len() == filter.limit.min(PAGE_ROWS);
+            filter.limit -= page.len();
+            filter.before = page.last().map(|job| job.id);
+            let more = full && filter.limit > 0;
+            if !more && !lines {
+                bytes.extend_from_slice(if begun { b"]" } else { b"[]" });
+            }
+            if pieces.send(Ok(bytes.into())).await.is_err() || !more {
+                return;
+            }
+            page = match jobs::page(&service, &filter).await {
+                Ok(page) => page,
+                Err(problem) => {
+                    // The list is cut off, so that nobody takes it for the whole.
+                    pieces.send(Err(io::Error::other(problem.detail))).await.ok();
+                    return;
+                }
+            };
+        }
+    })
+}
+
+/// Commits as they are made, until the engine or the server stops.
+struct Feed {
+    commits: Receiver<Arc<Committed>>,
+    stop: BoxFuture<'static, ()>,
+}
+
+/// What a feed brings.
+enum News {
+    Commit(Arc<Committed>),
+    /// Some commits went by while nobody looked.
+    Missed,
+    End,
+}
+
+impl Feed {
+    fn new(commits: Receiver<Arc<Committed>>, stop: Stop) -> Feed {
+        Feed { commits, stop: stop.asked().boxed() }
+    }
+
+    async fn next(&mut self) -> News {
+        tokio::select! {
+            biased; // what is there already is told before the end
+            commit = self.commits.recv() => match commit {
+                Ok(commit) => News::Commit(commit),
+                Err(RecvError::Lagged(_)) => News::Missed,
+                Err(RecvError::Closed) => News::End,
+            },
+            () = &mut self.stop => News::End,
+        }
+    }
+}
+
 /// The job as it is in `first`, then at each change, until it is finished or the engine stops.
 pub fn watch(
     service: App,
-    mut feed: Receiver<Arc<Committed>>,
+    feed: Receiver<Arc<Committed>>,
+    stop: Stop,
     first: JobView,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     generate(move |pieces| async move {
+        let mut feed = Feed::new(feed, stop);
         let id = first.id;
         let mut shown = first;
         loop {
@@ -50,10 +132,10 @@ pub fn watch(
                 return;
             }
             shown = loop {
-                match feed.recv().await {
-                    Ok(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
-                    Ok(_) | Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
+                match feed.next().await {
+                    News::Commit(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
+                    News::Commit(_) | News::Missed => {}
+                    News::End => return,
                 }
                 match service.job(id).await {
                     Ok(view) if view != shown => break view,
@@ -63,52 +145,6 @@ pub fn watch(
             };
         }
     })
-}
-
-/// How events become lines.
-pub struct Lines {
-    pub names: BTreeMap<TaskId, Box<str>>,
-    /// Only events of this job.
-    pub job: Option<JobId>,
-}
-
-impl Lines {
-    /// A line for each event of a commit that is wanted.
-    fn of(&mut self, commit: &Committed) -> Vec<Vec<u8>> {
-        let mut found = Vec::new();
-        for event in &commit.events {
-            if let Event::TaskDefined(defined) = event {
-                self.names.insert(defined.task, defined.name.clone());
-            }
-            if self.job.is_none() || self.job == job(event) {
-                found.push(self.line(commit, event));
-            }
-        }
-        found
-    }
-
-    /// `{"seq":1,"at":"...","event":"job_added","job":1,"task":"mail",...}`
-    fn line(&self, commit: &Committed, event: &Event) -> Vec<u8> {
-        let mut line = format!("{{\"seq\":{},\"at\":\"{}\",", commit.seq, commit.at).into_bytes();
-        let text = serde_json::to_string(event).unwrap_or_else(|_| "{}".into());
-        let rest = &text[1..];
-        // A task is stored by number. It stands before all that users write, so the first one is it.
-        let named = task(event).and_then(|id| {
-            let number = format!("\"task\":{id}");
-            Some((rest.split_once(&number)?, self.names.get(&id)?))
-        });
-        match named {
-            Some(((before, after), name)) => {
-                line.extend_from_slice(before.as_bytes());
-                line.extend_from_slice(b"\"task\":");
-                serde_json::to_writer(&mut line, name).expect("memory takes it");
-                line.extend_from_slice(after.as_bytes());
-            }
-            None => line.extend_from_slice(rest.as_bytes()),
-        }
-        line.push(b'\n');
-        line
-    }
 }
 
 /// Where lines go: gathered into pieces, and counted.
@@ -183,26 +219,20 @@ impl Sink {
     }
 
     /// Lines of commits after `last`, as they are made, until the engine stops.
-    async fn follow(
-        &mut self,
-        service: &App,
-        mut feed: Receiver<Arc<Committed>>,
-        lines: &mut Lines,
-        mut last: Seq,
-    ) -> Result<(), Enough> {
+    async fn follow(&mut self, service: &App, mut feed: Feed, lines: &mut Lines, mut last: Seq) -> Result<(), Enough> {
         loop {
-            match feed.recv().await {
-                Ok(commit) if commit.seq <= last => {}
+            match feed.next().await {
+                News::Commit(commit) if commit.seq <= last => {}
                 // The feed has left some out, being faster than this client: they are in the journal.
-                Ok(commit) if commit.seq > last.next() => last = self.catch_up(service, lines, last).await?,
-                Ok(commit) => {
+                News::Commit(commit) if commit.seq > last.next() => last = self.catch_up(service, lines, last).await?,
+                News::Commit(commit) => {
                     last = commit.seq;
                     for line in lines.of(&commit) {
                         self.push(&line).await?;
                     }
                 }
-                Err(RecvError::Lagged(_)) => last = self.catch_up(service, lines, last).await?,
-                Err(RecvError::Closed) => return Ok(()),
+                News::Missed => last = self.catch_up(service, lines, last).await?,
+                News::End => return Ok(()),
             }
             self.flush().await?;
         }
@@ -225,6 +255,8 @@ pub struct Wanted {
     pub tail: bool,
     /// Also those to come, from this feed.
     pub feed: Option<Receiver<Arc<Committed>>>,
+    /// Ends those to come.
+    pub stop: Stop,
 }
 
 /// Lines of the commits that are there, then of those that the feed brings.
@@ -248,119 +280,8 @@ pub fn journal(
             && let Some(feed) = wanted.feed
         {
             // Enough of it, or the engine has stopped: either way this answer is complete.
+            let feed = Feed::new(feed, wanted.stop);
             sink.follow(&service, feed, &mut lines, last.max(before)).await.ok();
         }
     })
-}
-
-/// The job that an event is about.
-fn job(event: &Event) -> Option<JobId> {
-    match event {
-        Event::JobAdded(it) => Some(it.job),
-        Event::JobDue(it) => Some(it.job),
-        Event::AttemptStarted(it) => Some(it.job),
-        Event::AttemptSpawned(it) => Some(it.job),
-        Event::AttemptSettled(it) => Some(it.job),
-        Event::JobProgressed(it) => Some(it.job),
-        Event::JobCompleted(it) => Some(it.job),
-        Event::AttemptFailed(it) => Some(it.job),
-        Event::JobDiscarded(it) => Some(it.job),
-        Event::StopRequested(it) => Some(it.job),
-        Event::JobCancelled(it) => Some(it.job),
-        Event::JobInterrupted(it) => Some(it.job),
-        Event::JobResumed(it) => Some(it.job),
-        Event::JobHeld(it) => Some(it.job),
-        Event::JobRetried(it) => Some(it.job),
-        Event::OccurrenceDecided(it) => it.job,
-        Event::TaskDefined(_)
-        | Event::TaskRemoved(_)
-        | Event::TaskPaused(_)
-        | Event::TaskUnpaused(_)
-        | Event::OccurrencesPassed(_)
-        | Event::ScheduleMoved(_)
-        | Event::DaemonStarted(_)
-        | Event::DaemonStopped(_)
-        | Event::ClockStepped(_)
-        | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => None,
-    }
-}
-
-/// The task that an event names.
-fn task(event: &Event) -> Option<TaskId> {
-    match event {
-        Event::JobAdded(it) => Some(it.task),
-        Event::TaskDefined(it) => Some(it.task),
-        Event::TaskRemoved(it) => Some(it.task),
-        Event::TaskPaused(it) => Some(it.task),
-        Event::TaskUnpaused(it) => Some(it.task),
-        Event::OccurrenceDecided(it) => Some(it.task),
-        Event::OccurrencesPassed(it) => Some(it.task),
-        Event::ScheduleMoved(it) => Some(it.task),
-        Event::JobDue(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptSpawned(_)
-        | Event::AttemptSettled(_)
-        | Event::JobProgressed(_)
-        | Event::JobCompleted(_)
-        | Event::AttemptFailed(_)
-        | Event::JobDiscarded(_)
-        | Event::StopRequested(_)
-        | Event::JobCancelled(_)
-        | Event::JobInterrupted(_)
-        | Event::JobResumed(_)
-        | Event::JobHeld(_)
-        | Event::JobRetried(_)
-        | Event::DaemonStarted(_)
-        | Event::DaemonStopped(_)
-        | Event::ClockStepped(_)
-        | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::event::{JobAdded, TaskDefined};
-    use crate::core::json::Json;
-    use crate::core::time::Timestamp;
-
-    fn added(args: &str) -> Event {
-        Event::from(JobAdded {
-            job: JobId(7),
-            task: TaskId(3),
-            priority: 5,
-            due: Timestamp(0),
-            relative: false,
-            key: Some("\"task\":3".into()),
-            args: Json::parse(args).unwrap(),
-            occurrence: None,
-        })
-    }
-
-    #[test]
-    fn a_line_is_an_event_with_its_commit_and_the_name_of_its_task() {
-        let lines = Lines { names: [(TaskId(3), "a\"b".into())].into(), job: None };
-        let commit = Committed { seq: Seq(12), at: Timestamp(1000), events: vec![] };
-        let line = lines.line(&commit, &added(r#"{"task":3}"#));
-        let expected = concat!(
-            r#"{"seq":12,"at":"1970-01-01T00:00:01.000Z","event":"job_added","job":7,"task":"a\"b","priority":5,"#,
-            r#""due":"1970-01-01T00:00:00.000Z","relative":false,"key":"\"task\":3","args":{"task":3},"occurrence":null}"#,
-            "\n"
-        );
-        assert_eq!(String::from_utf8(line).unwrap(), expected);
-    }
-
-    #[test]
-    fn tasks_are_named_as_they_are_defined_and_jobs_are_picked() {
-        let defined = TaskDefined { task: TaskId(3), name: "mail".into(), policy: Default::default(), next: vec![] };
-        let events = vec![Event::from(defined), added("1")];
-        let commit = Committed { seq: Seq(1), at: Timestamp(0), events };
-        let mut lines = Lines { names: BTreeMap::new(), job: Some(JobId(7)) };
-        let found: Vec<_> = lines.of(&commit).into_iter().map(|line| String::from_utf8(line).unwrap()).collect();
-        assert_eq!(found.len(), 1);
-        assert!(found[0].contains(r#""task":"mail""#), "{}", found[0]);
-        assert!(Lines { names: BTreeMap::new(), job: Some(JobId(8)) }.of(&commit).is_empty());
-    }
 }

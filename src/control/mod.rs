@@ -8,13 +8,14 @@
 mod body;
 pub mod client;
 mod handlers;
+mod lines;
 mod live;
 pub mod problem;
 mod query;
 mod reply;
 mod server;
 pub mod service;
-mod wire;
+pub mod wire;
 
 pub use server::{CONNECTIONS_MAX, serve};
 pub use service::{Refusal, Service};

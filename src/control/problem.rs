@@ -53,6 +53,7 @@ kinds! {
     ALREADY_PAUSED "already_paused" 409 "The task is already paused";
     NOT_PAUSED "not_paused" 409 "The task is not paused";
     STALE_ATTEMPT "stale_attempt" 409 "That attempt is over";
+    HISTORY_UNREADABLE "history_unreadable" 503 "The history cannot be read";
     STOPPING "stopping" 503 "The daemon is stopping";
     // The daemon cannot.
     NO_OUTPUT "no_output" 404 "There is no such output";

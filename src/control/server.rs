@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, Response};
 use axum::response::IntoResponse;
+use futures_util::future::Either;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as HyperService, service_fn};
@@ -17,7 +18,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::handlers::{App, add, router};
 use super::service::Service;
@@ -46,13 +47,33 @@ impl fmt::Display for Caller {
     }
 }
 
+/// Says when the server is to stop, to answers that would go on for ever.
+#[derive(Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Done when the server is to stop.
+    pub async fn asked(mut self) {
+        // Without a server there is nobody who could ask any more.
+        self.0.wait_for(|asked| *asked).await.ok();
+    }
+}
+
+/// What a handler may want to know of its connection.
+#[derive(Clone)]
+struct Surroundings {
+    caller: Caller,
+    stop: Stop,
+}
+
 /// Serves the API until `stop` is done, then lets answers that are under way end.
 pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl Future<Output = ()>) {
     let router = router(service.clone());
     let graceful = GracefulShutdown::new();
+    let (stopper, stopped) = watch::channel(false);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).pipeline_flush(true).max_headers(64);
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).max_headers(64);
     tokio::pin!(stop);
     loop {
         let accepted = async {
@@ -67,13 +88,14 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
                 continue;
             }
         };
-        let serving = connection(&builder, stream, service.clone(), router.clone(), &graceful);
+        let serving = connection(&builder, stream, service.clone(), router.clone(), Stop(stopped.clone()), &graceful);
         tokio::spawn(async move {
             serving.await;
             drop(place);
         });
     }
     drop(listener);
+    stopper.send_replace(true);
     tokio::time::timeout(STOP_TIME_MAX, graceful.shutdown()).await.ok();
 }
 
@@ -82,14 +104,19 @@ fn connection(
     stream: UnixStream,
     service: App,
     router: Router,
+    stop: Stop,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let user = stream.peer_cred().ok().map(|cred| cred.uid());
+    let caller = Caller { user: stream.peer_cred().ok().map(|cred| cred.uid()) };
+    let surroundings = Surroundings { caller, stop };
     let rest = TowerToHyperService::new(router);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let service = service.clone();
-        let rest = rest.clone();
-        async move { Ok::<_, Infallible>(dispatch(service, rest, Caller { user }, request).await) }
+        // Adding is most of what a busy daemon is asked, so it does not go through the router.
+        if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
+            let service = service.clone();
+            return Either::Left(async move { Ok(add::add(&*service, request).await.into_response()) });
+        }
+        Either::Right(routed(rest.clone(), surroundings.clone(), request))
     });
     let serving = graceful.watch(builder.serve_connection(TokioIo::new(stream), answer));
     async move {
@@ -100,19 +127,12 @@ fn connection(
     }
 }
 
-/// Adding is most of what a busy daemon is asked, so it does not go through the router.
-async fn dispatch(
-    service: App,
-    rest: TowerToHyperService<Router>,
-    caller: Caller,
+async fn routed(
+    router: TowerToHyperService<Router>,
+    surroundings: Surroundings,
     mut request: Request<Incoming>,
-) -> Response<Body> {
-    if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
-        return add::add(&*service, request).await.into_response();
-    }
-    request.extensions_mut().insert(caller);
-    match rest.call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
-    }
+) -> Result<Response<Body>, Infallible> {
+    request.extensions_mut().insert(surroundings.caller);
+    request.extensions_mut().insert(surroundings.stop);
+    router.call(request).await
 }

@@ -18,10 +18,10 @@ use crate::core::command::AddJob;
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::rejection::Rejection;
-pub use crate::core::repair::{Finding, Report as RepairReport};
+use crate::core::repair::Report;
 use crate::core::time::{Timestamp, seconds};
 use crate::core::view::{JobView, OccurrenceView, Progress};
-pub use crate::engine::Committed;
+use crate::engine::{self, Committed};
 
 /// Why the daemon did not do what it was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +46,21 @@ impl From<Rejection> for Refusal {
     }
 }
 
+impl From<engine::Refusal> for Refusal {
+    fn from(refusal: engine::Refusal) -> Refusal {
+        match refusal {
+            engine::Refusal::Rejected(rejection) => Refusal::Rejected(rejection),
+            engine::Refusal::Gone(gone) => gone.into(),
+        }
+    }
+}
+
+impl From<engine::Gone> for Refusal {
+    fn from(_: engine::Gone) -> Refusal {
+        Refusal::Gone
+    }
+}
+
 /// The daemon as the server sees it. What changes the state is durable when the future is done, and
 /// what is shown is as of a durable commit.
 pub trait Service: Send + Sync + 'static {
@@ -54,7 +69,9 @@ pub trait Service: Send + Sync + 'static {
     /// Whether the engine takes commands.
     fn health(&self) -> BoxFuture<'_, Result<(), Refusal>>;
     fn status(&self) -> BoxFuture<'_, Result<Status, Refusal>>;
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<RepairReport, Refusal>>;
+    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
+    /// What the last sweep found and did, whoever asked for it.
+    fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
     /// Reads the config anew and answers what changed, a line each.
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
 
@@ -210,6 +227,14 @@ pub struct LastSweep {
     pub at: Timestamp,
     pub findings: u32,
     pub fixed: u32,
+}
+
+/// A sweep that is over: when it was, and its report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub report: Report,
 }
 
 /// A coming occurrence.

@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
-use serde::de::{Error as _, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -40,6 +42,25 @@ macro_rules! fields {
 /// Text that is copied only if it has escapes. (`Option<Cow<str>>` would always copy.)
 #[derive(Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// A value that is written as an object, key by key. (A derived struct would also take an array.)
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<T>, D::Error> {
+        struct Reader<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Reader<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
 
 /// One job to add.
 #[derive(Debug, Default, Deserialize)]
@@ -186,7 +207,7 @@ fields!(CancelRequest, "reason");
 pub struct RepairRequest<'a> {
     pub dry_run: bool,
     #[serde(skip)]
-    nothing: std::marker::PhantomData<&'a ()>,
+    nothing: PhantomData<&'a ()>,
 }
 
 fields!(RepairRequest, "dry_run");
@@ -196,7 +217,7 @@ fields!(RepairRequest, "dry_run");
 #[serde(deny_unknown_fields, default)]
 pub struct EmptyRequest<'a> {
     #[serde(skip)]
-    nothing: std::marker::PhantomData<&'a ()>,
+    nothing: PhantomData<&'a ()>,
 }
 
 fields!(EmptyRequest,);

@@ -40,6 +40,8 @@ pub enum Command {
     /// Time has passed: make available what is due, settle what has lived long enough.
     Tick,
     DecideOccurrences(DueSchedule),
+    /// The schedule leaves the config with occurrences that nobody will start.
+    LapseOccurrences(DueSchedule),
     DefineTasks {
         tasks: Vec<TaskDefinition>,
     },
@@ -108,7 +110,7 @@ impl AddJob {
         }
         match self.priority {
             Some(priority) if priority > limits::PRIORITY_MAX => Err(Invalid::Priority { priority }),
-            _ => Ok(()),
+            Some(_) | None => Ok(()),
         }
     }
 }

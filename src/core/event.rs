@@ -4,7 +4,7 @@
 //! must be stored otherwise gets a new event with a new number. Stored as the number and then
 //! the struct in bincode (variable-length integers, little endian); shown as JSON with its name.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::id::{JobId, TaskId};
 use super::json::Json;
@@ -135,7 +135,18 @@ pub struct Process {
     /// Clock ticks since boot, from `/proc/PID/stat`.
     pub start_time: u64,
     /// `/proc/sys/kernel/random/boot_id`, as a number.
+    #[serde(serialize_with = "boot_id")]
     pub boot_id: u128,
+}
+
+/// In JSON as the kernel writes it: readers of JSON take numbers of that size for floating-point ones.
+fn boot_id<S: Serializer>(id: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+    if !serializer.is_human_readable() {
+        return serializer.serialize_u128(*id);
+    }
+    let hex = format!("{id:032x}");
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    serializer.serialize_str(&parts.join("-"))
 }
 
 /// The attempt has lived long enough that its start did not take the daemon down.

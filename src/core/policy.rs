@@ -51,6 +51,14 @@ pub struct TaskPolicy {
     pub on_interrupt: OnInterrupt,
 }
 
+impl TaskPolicy {
+    /// Whether the same expression means the same instants in both.
+    pub fn same_calendar(&self, other: &TaskPolicy) -> bool {
+        let key = |it: &TaskPolicy| (it.dst, it.from, it.until);
+        self.timezone == other.timezone && key(self) == key(other)
+    }
+}
+
 impl Default for TaskPolicy {
     fn default() -> Self {
         TaskPolicy {

@@ -11,7 +11,7 @@ use super::lifecycle::JobState;
 use super::state::job::Job;
 use super::state::{Durable, State};
 use super::time::Timestamp;
-use super::view::{JobView, OccurrenceView, Outcome, Progress};
+use super::view::{JobView, OccurrenceView, Outcome};
 
 /// One row for the history.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,8 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         let mut view = live(state.durable(), state.job(id)?)?;
         view.state = end;
         view.result = result.cloned();
-        view.error = error.map(Into::into).or(view.error);
+        // What an earlier attempt died of is no error of a job that completed.
+        view.error = error.map(Into::into);
         view.finished_at = Some(at);
         Some(Row::Job(Box::new(view)))
     };
@@ -90,7 +91,7 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
         priority: job.priority,
         key: rare.key.clone(),
         args: job.cold.args.clone(),
-        progress: running.map_or_else(Progress::default, |running| running.progress.clone()),
+        progress: running.map(|running| &running.progress).or(rare.progress.as_deref()).cloned().unwrap_or_default(),
         result: None,
         error: rare.error.clone(),
         scheduled_at: rare.occurrence.map(|occurrence| occurrence.at),

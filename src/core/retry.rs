@@ -12,7 +12,9 @@ use super::policy::Backoff;
 pub fn delay(backoff: &Backoff, job: JobId, failures: u32) -> Duration {
     let exponent = failures.saturating_sub(1).min(limits::ATTEMPTS_MAX) as i32;
     let max = backoff.max.min(limits::DURATION_MAX).as_secs_f64();
-    let wait = (backoff.first.as_secs_f64() * backoff.factor.max(1.0).powi(exponent)).min(max);
+    // No wait at all stays none, however often: zero times infinity is not a number.
+    let growth = backoff.factor.max(1.0).powi(exponent).min(f64::MAX);
+    let wait = (backoff.first.as_secs_f64() * growth).min(max);
     let mut seed = [0; 12];
     seed[..8].copy_from_slice(&job.0.to_le_bytes());
     seed[8..].copy_from_slice(&failures.to_le_bytes());
@@ -36,6 +38,12 @@ mod tests {
     fn it_is_bounded_whatever_the_config_says() {
         let wild = Backoff { first: limits::DURATION_MAX, factor: 1e300, max: limits::DURATION_MAX, jitter: 1.0 };
         assert!(delay(&wild, JobId(7), u32::MAX) <= limits::DURATION_MAX);
+    }
+
+    #[test]
+    fn no_wait_stays_none() {
+        let none = Backoff { first: Duration::ZERO, factor: 1e300, ..Backoff::default() };
+        assert_eq!(delay(&none, JobId(7), 1000), Duration::ZERO);
     }
 
     #[test]

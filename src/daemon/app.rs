@@ -1,11 +1,12 @@
 //! The running daemon as its doors see it: the engine's handle, what is on disk, and the routines that
 //! signals, timers and the socket share.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::executor::Attempts;
-use super::start::{Options, load, policies};
+use super::options::{Options, load, policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::limits;
@@ -30,6 +31,8 @@ pub struct Daemon {
     attempts: Arc<Attempts>,
     pub(super) started_at: Timestamp,
     last_sweep: Mutex<LastSweep>,
+    /// Why the config was refused, until one is taken over.
+    refused: Mutex<Option<String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
 }
@@ -76,6 +79,7 @@ impl Daemon {
             attempts,
             started_at: last_sweep.at,
             last_sweep: Mutex::new(last_sweep),
+            refused: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
         }
     }
@@ -101,6 +105,16 @@ impl Daemon {
         self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What is no longer kept is to be dropped soon, and not only at the next round.
+    pub fn ask_for_retention(&self) {
+        self.attempts.retention_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has asked for that since this was last looked at.
+    pub fn retention_was_asked(&self) -> bool {
+        self.attempts.retention_asked.swap(false, Ordering::Relaxed)
+    }
+
     /// Whether the next sweep is due, by the time awake since the last one.
     pub fn sweep_is_due(&self, awake: Duration) -> bool {
         awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
@@ -122,9 +136,21 @@ impl Daemon {
         Ok(report)
     }
 
+    /// Why the config was refused when it was last read; none if it was taken over.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Reads the config again and takes it over: what changed, in words. A config with errors changes nothing.
     pub async fn reload(&self) -> Result<Vec<String>, config::Errors> {
         let _one = self.reloading.lock().await;
+        let reloaded = self.take_over().await;
+        let first = |errors: &config::Errors| errors.to_string().lines().next().unwrap_or_default().to_owned();
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = reloaded.as_ref().err().map(first);
+        reloaded
+    }
+
+    async fn take_over(&self) -> Result<Vec<String>, config::Errors> {
         let options = self.options.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&options)).await;
         let new = match loaded {
@@ -152,6 +178,7 @@ impl Daemon {
             Ok(changes) => changes.iter().for_each(|change| tracing::info!(change, "config reloaded")),
             Err(errors) => tracing::error!(%errors, "config refused, the last good one stays"),
         }
+        self.ask_for_retention();
         // An engine that is gone sweeps no more.
         let _: Result<Report, Gone> = self.sweep(false).await;
     }
@@ -170,7 +197,8 @@ impl Daemon {
         let (upkeep, outputs) = (self.upkeep.clone(), self.outputs.clone());
         let work = move || {
             let now = SystemClock.now().wall;
-            if let Err(error) = archive.retain(now) {
+            let keep = config.history_keep;
+            if let Err(error) = archive.retain(now, keep.age, keep.size) {
                 tracing::warn!(%error, "could not drop old history, will retry");
             }
             let (since, bytes_max) = (now - config.journal_keep.age, config.journal_keep.size);

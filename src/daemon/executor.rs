@@ -2,6 +2,7 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures_util::FutureExt;
@@ -32,6 +33,8 @@ pub struct Attempts {
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
+    /// What is no longer kept is to be dropped soon.
+    pub(super) retention_asked: AtomicBool,
     /// The daemon stops, so a worker that ends early is to be resumed.
     stopping: watch::Sender<bool>,
 }
@@ -50,6 +53,7 @@ impl Attempts {
             config: RwLock::new(config),
             commands,
             workers: Mutex::default(),
+            retention_asked: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
     }
@@ -106,9 +110,14 @@ impl Attempts {
         let key = (attempt.job, attempt.attempt);
         self.workers().insert(key, cancel);
         let (this, timeout, output_max) = (self.clone(), task.timeout, task.output_max);
+        // It also looks after what the daemon keeps of its own.
+        let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
             let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
             this.workers().remove(&key);
+            if cleans {
+                this.retention_asked.store(true, Ordering::Relaxed);
+            }
             this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
         });
     }
@@ -182,8 +191,9 @@ impl Executor for Door {
                 TaskHandler::Worker(worker) => self.0.start_worker(attempt, task, worker),
             },
             None => {
-                let error = format!("task `{}` is no longer in the config", attempt.task);
-                self.0.fail(&attempt, error);
+                // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
+                let ending = Ending::Interrupted { reason: "its task is no longer in the config".into() };
+                self.0.report(Command::ReportEnded { job: attempt.job, attempt: attempt.attempt, ending });
             }
         }
     }
@@ -220,32 +230,9 @@ fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String
             let database =
                 database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
             let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
-            workers::PassivateUsers {
-                database: users.database.clone(),
-                inactive_after: users.inactive_after,
-                table: users.table.clone(),
-                columns: workers::Columns {
-                    id: users.columns.id.clone(),
-                    active: users.columns.active.clone(),
-                    last_login: users.columns.last_login.clone(),
-                    created: users.columns.created.clone(),
-                },
-                condition: users.condition.clone(),
-                chunk: users.chunk,
-                pause: users.pause,
-                dry_run: users.dry_run,
-                ..workers::PassivateUsers::default()
-            }
-            .worker(&url)
+            users.clone().worker(&url)
         }
-        WorkerConfig::CleanLogs(logs) => workers::CleanLogs {
-            paths: logs.paths.clone(),
-            older_than: logs.older_than,
-            keep_files: logs.keep_files,
-            keep_size: logs.keep_size,
-            dry_run: logs.dry_run,
-        }
-        .worker(),
+        WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
     };
     made.map_err(|error| error.to_string())
 }

@@ -15,8 +15,8 @@ use crate::clock::{Clock, SystemClock};
 
 /// How often the journal's head is marked, when there are new commits.
 const HEAD_EVERY: Duration = Duration::from_secs(5);
-/// How often retention is looked after.
-const RETAIN_EVERY: Duration = Duration::from_secs(600);
+/// How often retention is looked after, unless somebody asks for it: a repair, a reload, `clean-logs`.
+const RETAIN_EVERY: Duration = Duration::from_secs(60);
 /// After this long without a tick the loop looks by itself.
 const TICK_OVERDUE: Duration = Duration::from_secs(15);
 
@@ -36,7 +36,9 @@ pub async fn ticks(wake: Arc<Notify>, every: Duration) -> Result<JobScheduler, J
 /// Looks after the daemon until it is dropped.
 pub async fn run(daemon: Arc<Daemon>, wake: Arc<Notify>) {
     let awake = || SystemClock.now().awake;
-    let (mut headed, mut retained) = (awake(), awake());
+    let mut headed = awake();
+    // At once, and then from time to time: a daemon that is often restarted cleans up as well.
+    let mut retained = None::<Duration>;
     loop {
         // A tick that does not come is no error: whichever is first.
         let _: Result<(), _> = tokio::time::timeout(TICK_OVERDUE, wake.notified()).await;
@@ -51,8 +53,9 @@ pub async fn run(daemon: Arc<Daemon>, wake: Arc<Notify>) {
             headed = now;
             daemon.mark_head().await;
         }
-        if now.saturating_sub(retained) >= RETAIN_EVERY {
-            retained = now;
+        let asked = daemon.retention_was_asked();
+        if asked || retained.is_none_or(|last| now.saturating_sub(last) >= RETAIN_EVERY) {
+            retained = Some(now);
             daemon.retain().await;
         }
     }

@@ -7,10 +7,12 @@
 mod app;
 mod executor;
 mod housekeeping;
+mod options;
 mod service;
 mod signals;
 mod start;
 mod verify;
 
-pub use start::{Failure, Options, run, run_with_executor};
+pub use options::Options;
+pub use start::{Failure, run, run_with_executor};
 pub use verify::{Verified, verify_offline};

@@ -28,22 +28,7 @@ use crate::core::time::Timestamp;
 use crate::core::view::{JobView, OccurrenceView, Progress};
 use crate::core::why;
 use crate::engine::calendar::Calendar;
-use crate::engine::{self, Gone};
-
-impl From<Gone> for Refusal {
-    fn from(Gone: Gone) -> Refusal {
-        Refusal::Gone
-    }
-}
-
-impl From<engine::Refusal> for Refusal {
-    fn from(refusal: engine::Refusal) -> Refusal {
-        match refusal {
-            engine::Refusal::Rejected(rejection) => Refusal::Rejected(rejection),
-            engine::Refusal::Gone(Gone) => Refusal::Gone,
-        }
-    }
-}
+use crate::engine::{self, Committed};
 
 fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::Failed(error.to_string())
@@ -67,7 +52,10 @@ impl Daemon {
 
     async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
-        let seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
+        let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
+        if let Some(error) = self.refused() {
+            seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
+        }
         let now = SystemClock.now().wall;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -232,7 +220,19 @@ impl Service for Daemon {
     }
 
     fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
-        async move { Ok(self.sweep(dry_run).await?) }.boxed()
+        let repair = async move {
+            let report = self.sweep(dry_run).await?;
+            if !dry_run {
+                self.ask_for_retention();
+            }
+            Ok(report)
+        };
+        repair.boxed()
+    }
+
+    fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
+        let sweep = self.last_sweep();
+        async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
@@ -279,7 +279,17 @@ impl Service for Daemon {
 
     fn progress(&self, job: JobId, attempt: Option<u32>, progress: Progress) -> BoxFuture<'_, Result<(), Refusal>> {
         let command = Command::ReportProgress { job, attempt, progress };
-        async move { Ok(self.engine().ask(command).await.map(|_| ())?) }.boxed()
+        let report = async move {
+            match self.engine().ask(command).await {
+                Ok(_) => Ok(()),
+                Err(engine::Refusal::Rejected(Rejection::NotFound { .. })) => {
+                    let view = self.live_or_finished(job).await?;
+                    Err(Rejection::NotRunning { job, state: view.state }.into())
+                }
+                Err(refusal) => Err(refusal.into()),
+            }
+        };
+        report.boxed()
     }
 
     fn job(&self, job: JobId) -> BoxFuture<'_, Result<JobView, Refusal>> {
@@ -325,11 +335,14 @@ impl Service for Daemon {
         let output = async move {
             let outputs = self.outputs.clone();
             let newest = blocking(move || outputs.latest(job).map_err(failed)).await?;
-            let Some(attempt) = attempt.or(newest) else {
-                self.live_or_finished(job).await?; // an unknown job is another answer than one without output
-                return Err(Refusal::NoOutput { job });
+            // The output of a job may outlive it in the history; and an attempt that has printed nothing has no file.
+            let started = match self.live_or_finished(job).await {
+                Ok(view) => view.attempts,
+                Err(unknown) => newest.ok_or(unknown)?,
             };
-            if newest.is_none_or(|newest| attempt > newest || attempt == 0) {
+            let last = started.max(newest.unwrap_or(0));
+            let attempt = attempt.unwrap_or(last);
+            if !(1..=last).contains(&attempt) {
                 return Err(Refusal::NoOutput { job });
             }
             let mut pieces = self.outputs.follow(job, attempt, 0);
@@ -393,7 +406,7 @@ impl Service for Daemon {
             }
             let archive = self.archive.clone();
             let scan = move || {
-                let rows = archive.occurrences(&filter.task);
+                let rows = archive.occurrences(&filter.task, filter.since);
                 let wanted = rows
                     .filter(|row| row.as_ref().map_or(true, |row| filter.since.is_none_or(|since| row.at >= since)));
                 wanted.take(filter.limit).collect::<Result<_, _>>().map_err(failed)

@@ -1,6 +1,6 @@
 //! Starting and stopping, in order.
 
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,18 +11,20 @@ use tokio::sync::{Notify, mpsc};
 use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::housekeeping;
+use super::options::{Options, load, policies};
 use super::signals::{Early, Wish, Wishes};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
-use crate::core::policy::TaskPolicy;
+use crate::core::event::Process;
+use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
 use crate::engine::handle::{self, Handle, Inbox};
 use crate::engine::machine::Machine;
 use crate::engine::recover::{self, Recovered};
 use crate::engine::run::{self as engine_run, Engine, Executor};
-use crate::exec::{Identity, Leftover, Outputs};
+use crate::exec::{Identity, Leftover, Outputs, end_strays};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
 use crate::{control, history, logging};
 
@@ -33,16 +35,6 @@ const REPORT_GRACE: Duration = Duration::from_secs(2);
 
 /// How long answers under way may take once the daemon stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
-
-/// How to start.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub config: PathBuf,
-    /// Instead of the config's.
-    pub state_dir: Option<PathBuf>,
-    /// Instead of the config's.
-    pub socket: Option<PathBuf>,
-}
 
 /// Why the daemon did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +50,9 @@ pub enum Failure {
     Recover(#[from] recover::Error),
     #[error(transparent)]
     History(#[from] history::Error),
+    /// The place of the socket is taken.
+    #[error("cannot listen on the socket `{}`: {why}", path.display())]
+    Socket { path: PathBuf, why: &'static str },
     #[error("{what} `{}`: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
@@ -105,18 +100,6 @@ fn run_with(
     ended
 }
 
-/// Reads the config, with what the command line says instead.
-pub fn load(options: &Options) -> Result<Config, config::Errors> {
-    let mut config = config::load(&options.config)?;
-    if let Some(state_dir) = &options.state_dir {
-        config.state_dir = state_dir.clone();
-    }
-    if let Some(socket) = &options.socket {
-        config.socket = socket.clone();
-    }
-    Ok(config)
-}
-
 /// Makes a folder that only we may enter; one that is there keeps its mode.
 fn make_private(folder: &Path) -> Result<(), Failure> {
     std::fs::DirBuilder::new()
@@ -124,11 +107,6 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
         .mode(0o700)
         .create(folder)
         .map_err(file("cannot make the folder", folder))
-}
-
-/// The tasks of a config as the core takes them.
-pub fn policies(config: &Config) -> Vec<(Box<str>, TaskPolicy)> {
-    config.tasks.iter().map(|(name, task)| (name.as_str().into(), task.policy.clone())).collect()
 }
 
 struct Opened {
@@ -163,7 +141,7 @@ async fn serve(
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
-    end_leftovers(&state).await;
+    end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
     let listener = listen(&config.socket)?;
@@ -263,22 +241,20 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> 
     Ok(())
 }
 
-/// Binds the control socket. Who holds the state's lock may remove a stale one.
+/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
 fn listen(socket: &Path) -> Result<UnixListener, Failure> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
     }
-    match std::os::unix::net::UnixStream::connect(socket) {
-        Ok(_) => {
-            let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-            return Err(Failure::File {
-                what: "another daemon answers on the socket",
-                path: socket.to_owned(),
-                source,
-            });
-        }
+    let taken = |why| Failure::Socket { path: socket.to_owned(), why };
+    match std::fs::symlink_metadata(socket) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
+        Err(error) => return Err(file("cannot look at the socket", socket)(error)),
+        Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
+        Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
+            return Err(taken("another daemon answers on it"));
+        }
+        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
     }
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
     let mode = std::fs::Permissions::from_mode(0o660);
@@ -287,14 +263,20 @@ fn listen(socket: &Path) -> Result<UnixListener, Failure> {
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &crate::core::state::State) {
-    let left = state.durable().running.iter().filter_map(|(job, running)| {
-        let process = running.process?;
-        let identity = Identity { pid: process.pid, start_time: process.start_time, boot_id: process.boot_id };
+async fn end_leftovers(state: &State, socket: &Path) {
+    let running = &state.durable().running;
+    let known = running.iter().filter_map(|(job, running)| {
+        let Process { pid, start_time, boot_id } = running.process?;
         let (job, attempt) = (*job, running.attempt);
-        Some(async move { (job, identity.end_group(job, attempt, LEFTOVER_GRACE).await) })
+        Some(async move { (job, Identity { pid, start_time, boot_id }.end_group(job, attempt, LEFTOVER_GRACE).await) })
     });
-    for (job, leftover) in futures_util::future::join_all(left).await {
+    // The daemon may have died between starting a process and noting which one it is.
+    let unknown = running.iter().filter(|(_, running)| running.process.is_none());
+    let unknown = unknown.map(|(job, running)| (*job, running.attempt)).collect();
+    let (known, strays) =
+        futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
+            .await;
+    for (job, leftover) in known.into_iter().chain(strays) {
         match leftover {
             Leftover::Gone => {}
             Leftover::Ended { processes } => {

@@ -4,8 +4,11 @@
 //! under another name and then renamed, so a start that is killed half-way is made up for by the next.
 
 mod logs;
+mod prepare;
 mod random;
 mod users;
+
+pub use prepare::{Demo, prepare};
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};

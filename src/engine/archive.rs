@@ -96,8 +96,12 @@ impl Archive {
     }
 
     /// Drops what is older, or more, than is to be kept.
-    pub fn retain(&self, now: Timestamp) -> Result<[Dropped; 3], history::Error> {
-        Ok([self.jobs.retain(now)?, self.occurrences.retain(now)?, self.keys.retain(now)?])
+    pub fn retain(&self, now: Timestamp, age: Duration, bytes: u64) -> Result<[Dropped; 3], history::Error> {
+        Ok([
+            self.jobs.retain(now, age, bytes)?,
+            self.occurrences.retain(now, age, bytes)?,
+            self.keys.retain(now, KEYS_KEPT_MIN, KEYS_BYTES_MAX)?,
+        ])
     }
 
     /// The end of a job, the last one if it ran again.
@@ -120,10 +124,18 @@ impl Archive {
         })
     }
 
-    /// Decided occurrences of a task, newest first.
-    pub fn occurrences(&self, task: &str) -> impl Iterator<Item = Result<OccurrenceView, history::Error>> {
+    /// Decided occurrences of a task, newest first; none that was decided before `since`.
+    pub fn occurrences(
+        &self,
+        task: &str,
+        since: Option<Timestamp>,
+    ) -> impl Iterator<Item = Result<OccurrenceView, history::Error>> {
         let task = task.to_owned();
-        self.occurrences.find(task_term(&task)).filter_map(move |found| match found {
+        let decided = self.occurrences.find(task_term(&task));
+        let young = move |found: &Result<history::Found, history::Error>| {
+            found.as_ref().map_or(true, |found| since.is_none_or(|since| found.at >= since))
+        };
+        decided.take_while(young).filter_map(move |found| match found {
             Ok(found) => projection::decode_occurrence(&found.bytes).ok().filter(|row| *row.task == *task).map(Ok),
             Err(error) => Some(Err(error)),
         })

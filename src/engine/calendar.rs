@@ -2,7 +2,7 @@
 //!
 //! Holds the parsed form of the expressions in use, bounded; the state holds their text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::core::command::{DueSchedule, TaskDefinition};
@@ -42,6 +42,27 @@ impl Calendar {
         due.into_iter().filter_map(|(task, number)| self.decide(state.task(task)?, number, now)).collect()
     }
 
+    /// The schedules with instants up to `now` that are not in these tasks any more, and whether their task is.
+    pub fn leaving(
+        &mut self,
+        state: &State,
+        tasks: &BTreeMap<&str, &TaskPolicy>,
+        now: Timestamp,
+    ) -> Vec<(DueSchedule, bool)> {
+        let mut leaving = Vec::new();
+        for task in state.tasks().filter(|task| !task.removed) {
+            let new = tasks.get(&*task.name);
+            let same = new.filter(|new| new.same_calendar(&task.policy));
+            for (number, text) in task.policy.schedules.iter().enumerate() {
+                let is_due = task.schedules.get(number).and_then(|place| place.next).is_some_and(|next| next <= now);
+                if is_due && same.is_none_or(|same| !same.schedules.contains(text)) {
+                    leaving.extend(self.decide(task, number as u16, now).map(|due| (due, new.is_some())));
+                }
+            }
+        }
+        leaving
+    }
+
     /// The schedules of all tasks that are due at `now`, or whose next instant is not the one noted.
     pub fn audit(&mut self, state: &State, now: Timestamp) -> Vec<DueSchedule> {
         let active = state.tasks().filter(|task| task.is_active());
@@ -60,8 +81,11 @@ impl Calendar {
         for task in state.tasks().filter(|task| task.is_active()) {
             for (number, text) in task.policy.schedules.iter().enumerate() {
                 if self.rule(text).is_some_and(|rule| rule.is_reboot()) {
+                    // A task that is new is decided up to now, so this start comes a moment after.
+                    let decided = task.schedules.get(number).map_or(now, |place| place.decided);
+                    let instants = vec![now.max(decided.shifted(1))];
                     let (task, schedule) = (task.id, number as u16);
-                    due.push(DueSchedule { task, schedule, instants: vec![now], next: None, make_up_from: None });
+                    due.push(DueSchedule { task, schedule, instants, next: None, make_up_from: None });
                 }
             }
         }
@@ -75,8 +99,14 @@ impl Calendar {
         for task in state.tasks().filter(|task| !task.removed) {
             for (number, text) in task.policy.schedules.iter().enumerate() {
                 let place = task.schedules[number];
-                let every = self.rule(text).and_then(|rule| rule.every()).is_some();
-                let (decided, next) = if every {
+                let rule = self.rule(text);
+                let every = rule.as_ref().is_some_and(|rule| rule.every().is_some());
+                let (decided, next) = if rule.is_some_and(|rule| rule.is_reboot()) {
+                    if place.decided <= now {
+                        continue;
+                    }
+                    (now, None)
+                } else if every {
                     // Intervals are lengths of time: they move along with the clock.
                     (place.decided.shifted(milliseconds), place.next.map(|next| next.shifted(milliseconds)))
                 } else if anew {
@@ -145,13 +175,13 @@ impl Calendar {
     /// The parsed form of an expression; `None` for one that was valid when it was loaded and is not any more.
     fn rule(&mut self, text: &str) -> Option<Rule> {
         if let Some(rule) = self.rules.get(text) {
-            return rule.clone();
+            return *rule;
         }
         if self.rules.len() >= RULES_MAX {
             self.rules.clear();
         }
         let rule = Rule::parse(text).ok();
-        self.rules.insert(text.to_owned(), rule.clone());
+        self.rules.insert(text.to_owned(), rule);
         rule
     }
 }

@@ -12,10 +12,17 @@ use crate::journal::{self, Upkeep};
 /// Bytes of commits since the last checkpoint below which none is written.
 const BYTES_MIN: u64 = 64 * 1024 * 1024;
 
+/// Bytes of commits in one generation of the journal. What a store keeps in memory of the generation that is written
+/// grows with it (sled's cache has no bound that holds) and is gone with the next; a switch holds up commits for some
+/// milliseconds.
+const GENERATION_BYTES: u64 = 32 * 1024 * 1024;
+
 /// Decides when a checkpoint is due, and has it written on a thread of its own.
 pub struct Checkpointer {
     /// Bytes of commits since the picture that the last checkpoint is of.
     since: u64,
+    /// Bytes of commits in the generation that is being written.
+    generation: u64,
     /// Checksum of the last commit.
     checksum: u64,
     /// Bytes of the last checkpoint, before compression.
@@ -28,7 +35,7 @@ impl Checkpointer {
     /// `since`: bytes of commits that a start had to replay; `checksum`: of the last of them.
     pub fn new(since: u64, checksum: u64) -> Checkpointer {
         let (size, writing) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        Checkpointer { since, checksum, size, writing, bytes_min: BYTES_MIN }
+        Checkpointer { since, generation: 0, checksum, size, writing, bytes_min: BYTES_MIN }
     }
 
     /// Writes checkpoints sooner; for tests and benchmarks.
@@ -39,26 +46,44 @@ impl Checkpointer {
 
     pub fn wrote(&mut self, bytes: usize, checksum: u64) {
         self.since += bytes as u64;
+        self.generation += bytes as u64;
         self.checksum = checksum;
     }
 
-    /// Begins a checkpoint if the commits since the last one outweigh it. Nothing may be in flight, and what is
-    /// being gathered may not have events yet.
+    /// Whether [`Checkpointer::consider`] has something to do.
+    pub fn is_due(&self) -> bool {
+        self.outweighed() || self.generation >= GENERATION_BYTES
+    }
+
+    /// Whether the commits since the last checkpoint outweigh it, and none is being written.
+    fn outweighed(&self) -> bool {
+        let enough = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
+        enough && !self.writing.load(Ordering::Acquire)
+    }
+
+    /// Begins a new generation when the present one is full, and a checkpoint if the commits since the last one outweigh
+    /// it. Nothing may be in flight, and what is being gathered may not have events yet.
     pub fn consider(
         &mut self,
         machine: &Machine,
         journal: &SharedJournal,
         archive: &Arc<Archive>,
     ) -> Result<(), journal::Error> {
-        let due = self.since >= self.bytes_min.max(self.size.load(Ordering::Relaxed));
-        if !due || machine.gathered_bytes() > 0 || self.writing.swap(true, Ordering::AcqRel) {
+        if !self.is_due() || machine.gathered_bytes() > 0 {
             return Ok(());
         }
+        // Only this thread sets `writing`, so nothing comes between the question and the answer.
+        let begin = self.outweighed();
         let upkeep = {
             let mut journal = lock(journal);
             journal.rotate()?;
             journal.upkeep()
         };
+        self.generation = 0;
+        if !begin {
+            return Ok(());
+        }
+        self.writing.store(true, Ordering::Release);
         self.since = 0;
         let state = machine.state().picture();
         let (checksum, size, writing, archive) =

@@ -15,6 +15,10 @@ pub type Act = Box<dyn FnOnce(&mut Machine, &dyn Lookup) -> Reply + Send>;
 
 /// Acts that wait for the engine; more make their senders wait.
 const ACTS_MAX: usize = 8192;
+/// Bytes of jobs that one act adds: far below the bound of a commit, which is looked at between acts.
+const PART_BYTES: usize = 1024 * 1024;
+/// Bytes of an added job without its arguments and key, at most.
+const JOB_BYTES: usize = 64;
 /// Commits that a slow follower of the feed may be behind before it loses some.
 const FEED_MAX: usize = 1024;
 
@@ -52,6 +56,24 @@ pub fn channel() -> (Handle, Inbox) {
     (Handle { acts: sender, feed: feed.clone() }, Inbox { acts, feed })
 }
 
+/// Cuts jobs into parts of about a megabyte; mostly there is one.
+fn parts(jobs: Vec<AddJob>) -> Vec<Vec<AddJob>> {
+    let mut parts = Vec::new();
+    let (mut part, mut bytes) = (Vec::new(), 0);
+    for job in jobs {
+        bytes += job.args.as_str().len() + job.key.as_ref().map_or(0, |key| key.len()) + JOB_BYTES;
+        part.push(job);
+        if bytes >= PART_BYTES {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    parts
+}
+
 impl Handle {
     /// Does something with the engine; its outcome is told when all that it has seen and done is on disk.
     pub async fn act<T, F>(&self, act: F) -> Result<T, Gone>
@@ -83,9 +105,30 @@ impl Handle {
         self.acts.send(act).await.map_err(|_| Gone)
     }
 
-    /// Adds jobs, all in one commit: for each its number and whether it is new, or why not.
+    /// Adds jobs, in order: for each its number and whether it is new, or why not. Told when all are on disk. A
+    /// megabyte and more of them goes into commits of its own, so a crash before the answer may leave a part.
     pub async fn add(&self, jobs: Vec<AddJob>) -> Result<Vec<Result<(JobId, bool), Rejection>>, Gone> {
-        self.act(move |machine, lookup| jobs.into_iter().map(|job| machine.add(job, lookup)).collect()).await
+        let mut told = Vec::new();
+        for part in parts(jobs) {
+            let (tell, answer) = oneshot::channel();
+            let act: Act = Box::new(move |machine, lookup| {
+                let one = |job| {
+                    let added = machine.add(job, lookup);
+                    // As if they had come one by one: what may start leaves its place in the queue to the next.
+                    machine.start_ready();
+                    added
+                };
+                let added: Vec<_> = part.into_iter().map(one).collect();
+                Box::new(move || drop(tell.send(added)))
+            });
+            self.acts.send(act).await.map_err(|_| Gone)?;
+            told.push(answer);
+        }
+        let mut added = Vec::new();
+        for answer in told {
+            added.append(&mut answer.await.map_err(|_| Gone)?);
+        }
+        Ok(added)
     }
 
     /// Makes a job run again, live or finished.

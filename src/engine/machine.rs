@@ -4,6 +4,7 @@
 //! The daemon drives it from `run`, the simulator from its own loop.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::calendar::Calendar;
 use super::release::{Release, Reply};
@@ -23,8 +24,12 @@ use crate::core::{codec, decide, effect, limits};
 /// Due schedules decided in one go, before commands get their turn again. Few: their jobs start when this commit is
 /// on disk, and with a thousand due at once the first need not wait for the last.
 const SCHEDULES_PER_TICK: usize = 128;
+/// Slices of undecided occurrences of a schedule that leaves the config; those of a second each for a day and more.
+const SLICES_MAX: usize = 32;
 /// A difference between the clocks that is noticed, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1000;
+/// How long a projection may take to get a commit to disk before a sweep finds it behind.
+const PROJECTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the machine must look up outside its state.
 pub trait Lookup {
@@ -73,9 +78,13 @@ pub struct Machine {
     gathering: Option<Gathering>,
     /// Keys of jobs that are finished but not yet in the history.
     leaving: BTreeMap<Box<str>, (Seq, JobId, Box<str>)>,
+    /// Jobs that are finished but not yet in the history.
+    leaving_jobs: BTreeMap<JobId, (Seq, Box<JobView>)>,
     last_look: Option<Now>,
-    /// The commit that was the last when the last sweep ended.
-    swept_at: Seq,
+    /// The commit that the projections must have reached by now.
+    projected_by_now: Seq,
+    /// The last commit at some sweep, and when that was by the time awake: the next one to be reached.
+    mark: (Seq, Duration),
     /// Whether somebody wants the events of each commit.
     pub keep_events: bool,
     scratch: Vec<Event>,
@@ -83,7 +92,8 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(state: State, execution: bool) -> Machine {
-        let swept_at = state.scalars().seq;
+        // What a start hands in to the projections again is not on disk at once.
+        let mark = (Seq(0), Duration::ZERO);
         Machine {
             state,
             calendar: Calendar::default(),
@@ -92,8 +102,10 @@ impl Machine {
             closed: false,
             gathering: None,
             leaving: BTreeMap::new(),
+            leaving_jobs: BTreeMap::new(),
             last_look: None,
-            swept_at,
+            projected_by_now: Seq(0),
+            mark,
             keep_events: true,
             scratch: Vec::new(),
         }
@@ -204,10 +216,16 @@ impl Machine {
     pub fn retry(&mut self, job: JobId, lookup: &dyn Lookup) -> Result<Answer, Rejection> {
         let finished = match self.state.job(job) {
             Some(_) => None,
-            None => lookup.finished(job)?.and_then(|view| {
-                let task = self.state.task_named(&view.task)?.id;
-                Some(Box::new(Finished { task, view }))
-            }),
+            None => {
+                let view = match self.leaving_jobs.get(&job) {
+                    Some((_, view)) => Some((**view).clone()),
+                    None => lookup.finished(job)?,
+                };
+                view.and_then(|view| {
+                    let task = self.state.task_named(&view.task)?.id;
+                    Some(Box::new(Finished { task, view }))
+                })
+            }
         };
         self.run(&Command::RetryJob { job, finished })
     }
@@ -215,11 +233,32 @@ impl Machine {
     /// Takes over the tasks of a config.
     pub fn define(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>) -> Vec<Box<str>> {
         let at = self.at();
+        self.settle_leaving(&tasks);
         let tasks: Vec<TaskDefinition> =
             tasks.into_iter().map(|(name, policy)| self.calendar.define(name, policy, at)).collect();
         match self.run(&Command::DefineTasks { tasks }) {
             Ok(Answer::Defined { changed }) => changed,
             other => unreachable!("defining tasks is never refused: {other:?}"),
+        }
+    }
+
+    /// Decides what is due of schedules that are about to leave: it fell due while they were in force.
+    fn settle_leaving(&mut self, tasks: &[(Box<str>, TaskPolicy)]) {
+        let at = self.at();
+        let tasks: BTreeMap<&str, &TaskPolicy> = tasks.iter().map(|(name, policy)| (&**name, policy)).collect();
+        for _ in 0..SLICES_MAX {
+            let leaving = self.calendar.leaving(&self.state, &tasks, at);
+            if leaving.is_empty() {
+                break;
+            }
+            for (due, stays) in leaving {
+                let active = self.state.task(due.task).is_some_and(|task| task.is_active());
+                let command = match stays && active {
+                    true => Command::DecideOccurrences(due),
+                    false => Command::LapseOccurrences(due),
+                };
+                let _: Result<Answer, Rejection> = self.run(&command);
+            }
         }
     }
 
@@ -229,7 +268,13 @@ impl Machine {
         // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
         self.open(now);
         self.last_look = Some(now);
+        self.mark.1 = now.awake;
+        // The last commit was before now, so a clock that says otherwise was set back at least that far.
+        let ahead = if self.state.scalars().seq > Seq(0) { self.state.scalars().at.0 - now.wall.0 } else { 0 };
         let answer = self.run(&start);
+        if ahead > CLOCK_TOLERANCE_MS {
+            self.note_step(-ahead, now.wall);
+        }
         self.define(tasks);
         if answer == Ok(Answer::Started { new_boot: true }) {
             for due in self.calendar.reboots(&self.state, now.wall) {
@@ -246,9 +291,17 @@ impl Machine {
             true => self.calendar.audit(&self.state, at),
             false => self.calendar.due(&self.state, at, limits::OCCURRENCES_PER_COMMAND_MAX),
         };
-        let outside = repair::Outside { schedules, projections, projected_by_now: self.swept_at };
+        let awake = self.last_look.map_or(Duration::ZERO, |look| look.awake);
+        let ripe = awake.saturating_sub(self.mark.1) >= PROJECTED_WITHIN;
+        if ripe {
+            self.projected_by_now = self.mark.0;
+        }
+        let outside = repair::Outside { schedules, projections, projected_by_now: self.projected_by_now };
         let mut report = Report { dry_run, ..Report::default() };
         for proposal in repair::find(&self.state, at, &outside) {
+            if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {
+                break; // what is left is as due after this commit, and the next tick or sweep goes on
+            }
             if let (false, Some(fix)) = (dry_run, &proposal.fix) {
                 report.fixed += u32::from(self.run(fix).is_ok());
             }
@@ -257,7 +310,9 @@ impl Machine {
         if !dry_run {
             let findings = report.findings.len() as u32;
             let _: Result<Answer, Rejection> = self.run(&Command::FinishSweep { findings, fixed: report.fixed });
-            self.swept_at = self.state.scalars().seq;
+        }
+        if ripe {
+            self.mark = (self.state.scalars().seq, awake);
         }
         report
     }
@@ -269,15 +324,21 @@ impl Machine {
         }
     }
 
+    /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
+    pub fn start_ready(&mut self) {
+        if !self.execution || self.draining || self.gathering.is_none() {
+            return;
+        }
+        let at = self.at();
+        while let Some(event) = decide::next_start(&self.state) {
+            self.happen(event, at);
+        }
+    }
+
     /// Ends the gathering: starts what may start, and returns the commit. Without events the number is
     /// that of the last commit, and there is nothing to append.
     pub fn seal(&mut self) -> Option<Sealed> {
-        if self.execution && !self.draining && self.gathering.is_some() {
-            let at = self.at();
-            while let Some(event) = decide::next_start(&self.state) {
-                self.happen(event, at);
-            }
-        }
+        self.start_ready();
         let gathering = self.gathering.take()?;
         let mut seq = self.state.scalars().seq;
         if gathering.events > 0 {
@@ -295,6 +356,9 @@ impl Machine {
         if !self.leaving.is_empty() {
             self.leaving.retain(|_, (left_at, ..)| *left_at > seq);
         }
+        if !self.leaving_jobs.is_empty() {
+            self.leaving_jobs.retain(|_, (left_at, _)| *left_at > seq);
+        }
     }
 
     fn happen(&mut self, event: Event, at: Timestamp) {
@@ -303,11 +367,12 @@ impl Machine {
         let known = rows.len();
         projection::rows(&self.state, &event, at, rows);
         for row in &rows[known..] {
-            if let Row::Job(job) = row
-                && let Some(key) = &job.key
-            {
-                let leaves = (self.state.scalars().seq.next(), job.id, job.task.clone());
-                self.leaving.insert(key.clone(), leaves);
+            if let Row::Job(job) = row {
+                let leaves_at = self.state.scalars().seq.next();
+                if let Some(key) = &job.key {
+                    self.leaving.insert(key.clone(), (leaves_at, job.id, job.task.clone()));
+                }
+                self.leaving_jobs.insert(job.id, (leaves_at, job.clone()));
             }
         }
         codec::put_event(&event, &mut gathering.payload);
@@ -322,6 +387,10 @@ impl Machine {
     /// What time alone has brought: due jobs and due occurrences. What is left over makes the next tick due at once.
     fn tick(&mut self, now: Timestamp) {
         let _: Result<Answer, Rejection> = self.run(&Command::Tick);
+        if self.draining {
+            // No job could come of them: the next daemon decides, and knows that this one was stopping.
+            return;
+        }
         for due in self.calendar.due(&self.state, now, SCHEDULES_PER_TICK) {
             let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {
@@ -330,14 +399,18 @@ impl Machine {
         }
     }
 
+    fn note_step(&mut self, milliseconds: i64, now: Timestamp) {
+        let moved = self.calendar.step(&self.state, milliseconds, now);
+        let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds, moved });
+    }
+
     fn look_at_clocks(&mut self, now: Now) {
         let Some(last) = self.last_look.replace(now) else { return };
         let elapsed = now.elapsed.saturating_sub(last.elapsed);
         let asleep = elapsed.saturating_sub(now.awake.saturating_sub(last.awake));
         let step = now.wall.0 - last.wall.0 - elapsed.as_millis() as i64;
         if step.abs() > CLOCK_TOLERANCE_MS {
-            let moved = self.calendar.step(&self.state, step, now.wall);
-            let _: Result<Answer, Rejection> = self.run(&Command::NoteStep { milliseconds: step, moved });
+            self.note_step(step, now.wall);
         }
         if asleep.as_millis() as i64 > CLOCK_TOLERANCE_MS {
             let _: Result<Answer, Rejection> = self.run(&Command::NoteSuspend { duration: asleep });

@@ -1,11 +1,14 @@
 //! From disk to state: the newest checkpoint, then every later commit; what the projections lack is handed to them again.
 
+use std::sync::Arc;
+
 use super::archive::Archive;
 use crate::core::codec::{self, CodecError};
 use crate::core::id::Seq;
 use crate::core::projection::{self, Row};
 use crate::core::state::State;
 use crate::core::state::picture::Loader;
+use crate::core::time::Timestamp;
 use crate::journal::{self, Commit, Reader, Upkeep};
 
 /// Why the state could not be brought back.
@@ -26,13 +29,47 @@ pub struct Recovered {
     pub replayed: u64,
 }
 
+/// What is behind the journal and may have lost its newest rows: the archive, or what a simulation has in its place.
+pub trait Projections {
+    /// The commit up to which everything is on disk.
+    fn applied(&self) -> Seq;
+    /// Takes the rows of a commit; one that is there already changes nothing.
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>);
+}
+
+impl Projections for Archive {
+    fn applied(&self) -> Seq {
+        Archive::applied(self)
+    }
+
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
+        Archive::append(self, seq, at, rows);
+    }
+}
+
+impl<P: Projections> Projections for Arc<P> {
+    fn applied(&self) -> Seq {
+        P::applied(self)
+    }
+
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
+        P::append(self, seq, at, rows);
+    }
+}
+
 /// Brings the state back and the projections up to it.
-pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &Archive) -> Result<Recovered, Error> {
-    let mut state = match upkeep.latest_checkpoint()? {
-        Some(checkpoint) => load(checkpoint)?,
-        None => State::default(),
-    };
+pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &impl Projections) -> Result<Recovered, Error> {
     let applied = archive.applied();
+    let mut state = match upkeep.latest_checkpoint()? {
+        Some(checkpoint) if applied >= checkpoint.seq => load(checkpoint)?,
+        // A projection was lost: only a replay of everything can make it again, if everything is there.
+        Some(checkpoint) if reader.first() > Seq(1) => {
+            let (from, to) = (applied.next(), checkpoint.seq);
+            tracing::error!(%from, %to, "the history has lost commits that the journal no longer has");
+            load(checkpoint)?
+        }
+        Some(_) | None => State::default(),
+    };
     let mut replayed = 0;
     for commit in reader.read(state.scalars().seq.next()) {
         let commit = commit?;

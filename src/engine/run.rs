@@ -4,6 +4,7 @@
 //! one. A big one goes to the journal's thread, and the next is gathered while it is flushed. Either way the size of
 //! a commit follows the load. A flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ const ACTS_PER_COMMIT: usize = 4096;
 const INLINE_BYTES_MAX: usize = 16 * 1024;
 /// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What is left over by a tick that has changed nothing is taken up after this.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
 const TURNS_BEFORE_TAKING: usize = 3;
 
@@ -69,31 +72,42 @@ struct InFlight {
 /// Runs until every handle is gone or the last act of a stopping daemon says so.
 pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal::Error> {
     let (to_writer, mut written) = writer(engine.journal.clone(), engine.epoch);
-    let mut acts: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
+    let mut taken: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
+    // Taken and not yet run: those that did not fit into a commit go into the next one.
+    let mut acts: VecDeque<Act> = VecDeque::with_capacity(ACTS_PER_COMMIT);
     let mut in_flight = false;
+    // Whether the last commit had events: then what is still due goes on at once.
+    let mut progressed = false;
     engine.commit_first(&inbox)?;
     while in_flight || engine.machine.is_gathering() || !engine.machine.is_closed() {
-        let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX;
-        let wait = engine.wait();
+        // A picture needs an instant between two commits, which under load there is none of by itself.
+        let pause = in_flight && engine.checkpointer.is_due();
+        let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX && !pause;
+        let wait = engine.wait(if progressed { Duration::ZERO } else { PAUSE_MIN });
         tokio::select! {
             biased;
             Some(flight) = written.recv(), if in_flight => {
                 in_flight = false;
                 engine.landed(flight, &inbox)?;
             }
-            taken = take(&mut inbox.acts, &mut acts), if room => {
-                if taken == 0 {
+            () = std::future::ready(()), if room && !acts.is_empty() => {}
+            count = take(&mut inbox.acts, &mut taken), if room => {
+                if count == 0 {
                     break;
                 }
+                acts.extend(taken.drain(..));
             }
-            () = pause(wait), if !in_flight => {}
+            () = pass(wait), if !in_flight => {}
+        }
+        if !in_flight {
+            engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         }
         engine.gather(&mut acts, &inbox, in_flight);
         if in_flight {
             continue;
         }
-        engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         let Some(sealed) = engine.machine.seal() else { continue };
+        progressed = sealed.events > 0;
         if sealed.events == 0 {
             engine.release(sealed.release, &inbox);
         } else if sealed.payload.len() <= INLINE_BYTES_MAX {
@@ -107,10 +121,11 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
     Ok(engine)
 }
 
-/// Sleeps; not at all when there is nothing to wait for, as the runtime rounds up to the next millisecond.
-async fn pause(wait: Duration) {
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
+/// Sleeps, or only gives others their turn: the runtime would round up to the next millisecond.
+async fn pass(wait: Duration) {
+    match wait.is_zero() {
+        true => tokio::task::yield_now().await,
+        false => tokio::time::sleep(wait).await,
     }
 }
 
@@ -149,23 +164,28 @@ fn writer(journal: SharedJournal, epoch: Epoch) -> Writer {
 }
 
 impl Engine {
-    /// How long nothing needs to be done unless somebody asks.
-    fn wait(&self) -> Duration {
+    /// How long nothing needs to be done unless somebody asks; at least `min`.
+    fn wait(&self, min: Duration) -> Duration {
         match self.machine.state().next_due() {
-            Some(due) => due.since(self.clock.now().wall).min(LOOK_EVERY),
+            // What is due stays so until the next daemon.
+            Some(_) if self.machine.is_draining() => LOOK_EVERY,
+            Some(due) => due.since(self.clock.now().wall).clamp(min, LOOK_EVERY),
             None => LOOK_EVERY,
         }
     }
 
-    /// Runs the acts into the commit being gathered, or, when none came, what time has brought.
-    fn gather(&mut self, acts: &mut Vec<Act>, inbox: &Inbox, in_flight: bool) {
+    /// Runs the acts into the commit being gathered, as many as fit, or, when none came, what time has brought.
+    fn gather(&mut self, acts: &mut VecDeque<Act>, inbox: &Inbox, in_flight: bool) {
         if in_flight && acts.is_empty() {
             return;
         }
         self.machine.keep_events = inbox.feed.receiver_count() > 0;
         self.machine.begin(self.clock.now());
-        for act in acts.drain(..) {
+        while self.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX
+            && let Some(act) = acts.pop_front()
+        {
             let reply = act(&mut self.machine, &*self.archive);
+            self.machine.start_ready();
             self.machine.reply(reply);
         }
     }

@@ -21,6 +21,7 @@ mod report;
 mod result;
 mod spawn;
 mod spec;
+mod strays;
 
 pub use error::Error;
 pub use identity::{Identity, Leftover};
@@ -30,3 +31,4 @@ pub use processes::Processes;
 pub use prune::Pruned;
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub use spec::{Program, Spec, Start};
+pub use strays::end_strays;

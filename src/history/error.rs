@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::id::Seq;
+use crate::disk::{self, FileError};
 
 /// Why a store could not be opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -63,5 +64,21 @@ impl Error {
     /// Damage in the partition at `path`.
     pub(super) fn damaged(path: &Path, detail: impl Into<String>) -> Error {
         Error::Damaged { path: path.to_owned(), detail: detail.into() }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { path, source, .. }: FileError) -> Error {
+        Error::Io { path, source }
+    }
+}
+
+impl From<disk::Error> for Error {
+    fn from(error: disk::Error) -> Error {
+        match error {
+            disk::Error::File(error) => error.into(),
+            disk::Error::Busy { dir: path, source } => Error::Io { path, source },
+            disk::Error::Damaged { dir: path, detail, .. } => Error::Damaged { path, detail },
+        }
     }
 }

@@ -6,6 +6,8 @@ const BITS_PER_TERM: usize = 24;
 /// Places looked at for each term. Fewer than the optimum of 16: hardly more false answers, and a
 /// filter so sparse that a term which is not there is refused after 1.6 places on average.
 const PLACES: u64 = 12;
+/// In a filter of a few words, twelve places would hardly be different ones.
+const WORDS_MIN: usize = 16;
 
 /// A term made ready for asking any number of filters.
 #[derive(Clone, Copy)]
@@ -45,7 +47,7 @@ pub struct Filter {
 impl Filter {
     /// An empty filter for about `terms` different terms.
     pub fn for_terms(terms: usize) -> Filter {
-        Filter { words: vec![0; (terms * BITS_PER_TERM).div_ceil(64).max(1)] }
+        Filter { words: vec![0; (terms * BITS_PER_TERM).div_ceil(64).max(WORDS_MIN)] }
     }
 
     pub fn insert(&mut self, term: u64) {

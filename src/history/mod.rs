@@ -20,10 +20,11 @@
 mod buffer;
 mod chunk;
 mod codec;
-mod db;
 mod error;
 mod filter;
+mod filters;
 mod index;
+mod locks;
 mod partition;
 mod read;
 mod recover;

@@ -1,20 +1,19 @@
 //! One partition as readers see it: open or sealed, its database opened when needed and closed again.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use zstd::bulk::Decompressor;
 
 use super::chunk;
-use super::db::Db;
 use super::error::Error;
 use super::filter::{Filter, Probe};
 use super::index::{self, Index};
+use super::locks::{lock, read_lock, write_lock};
 use super::sealed::{self, Summary};
-use super::store::{Shared, lock, read_lock, write_lock};
+use super::store::Shared;
+use crate::disk::{Database, directory};
 
 /// Memory that the database of a sealed partition may use as its cache, in bytes.
 const READ_CACHE_BYTES: u64 = 512 * 1024;
@@ -29,7 +28,7 @@ pub struct Partition {
 
 enum Slot {
     Closed,
-    Open(Arc<Db>),
+    Open(Arc<Database>),
     /// Dropped by retention: a search that is under way finds no more in it.
     Dropped,
 }
@@ -41,7 +40,7 @@ struct Known {
 
 enum Terms {
     Open(Index),
-    Sealed { words: u64, filter: Option<Filter> },
+    Sealed { words: u64, filter: Option<Arc<Filter>> },
 }
 
 impl Partition {
@@ -52,7 +51,7 @@ impl Partition {
     }
 
     /// The partition that is written to.
-    pub fn open(path: PathBuf, db: Arc<Db>, summary: Summary, index: Index) -> Partition {
+    pub fn open(path: PathBuf, db: Arc<Database>, summary: Summary, index: Index) -> Partition {
         let known = Known { summary, terms: Terms::Open(index) };
         Partition { path, slot: Mutex::new(Slot::Open(db)), known: RwLock::new(known), used: AtomicBool::new(false) }
     }
@@ -63,30 +62,42 @@ impl Partition {
 
     /// Disk that its files take, in bytes.
     pub fn disk_bytes(&self) -> u64 {
-        disk_bytes(&self.path)
+        directory::bytes(&self.path)
     }
 
     /// Whether rows of the term may be in here; never `false` when they are.
     pub fn may_contain(&self, term: u64, probe: Probe, shared: &Shared) -> Result<bool, Error> {
+        if let Terms::Open(index) = &read_lock(&self.known).terms {
+            return Ok(index.contains(term));
+        }
+        if let Some(filter) = self.filter(shared)? {
+            return Ok(filter.may_contain(probe));
+        }
         let words = match &read_lock(&self.known).terms {
-            Terms::Open(index) => return Ok(index.contains(term)),
-            Terms::Sealed { filter: Some(filter), .. } => return Ok(filter.may_contain(probe)),
+            Terms::Open(_) => return Ok(false), // dropped meanwhile
+            Terms::Sealed { words, .. } => *words,
+        };
+        sealed::may_contain(&self.path, words, probe)
+    }
+
+    /// The filter, from memory or into it; `None` when the partition is open, or there is no memory for it.
+    pub fn filter(&self, shared: &Shared) -> Result<Option<Arc<Filter>>, Error> {
+        let words = match &read_lock(&self.known).terms {
+            Terms::Open(_) => return Ok(None),
+            Terms::Sealed { filter: Some(filter), .. } => return Ok(Some(filter.clone())),
             Terms::Sealed { words, filter: None } => *words,
         };
-        if matches!(*lock(&self.slot), Slot::Dropped) {
-            return Ok(false);
-        }
         if !shared.filters.reserve(words) {
-            return sealed::may_contain(&self.path, words, probe);
+            return Ok(None);
         }
         let loaded = sealed::filter(&self.path).inspect_err(|_| shared.filters.release(words))?;
-        let answer = loaded.may_contain(probe);
+        let loaded = Arc::new(loaded);
         match &mut write_lock(&self.known).terms {
-            Terms::Sealed { filter: filter @ None, .. } => *filter = Some(loaded),
-            _ => shared.filters.release(words), // another thread was faster
+            Terms::Sealed { filter: filter @ None, .. } => *filter = Some(loaded.clone()),
+            _ => shared.filters.release(words), // another thread was faster, or it was dropped
         }
         shared.tend();
-        Ok(answer)
+        Ok(Some(loaded))
     }
 
     /// Gives the memory of the filter back.
@@ -128,7 +139,7 @@ impl Partition {
     pub fn with_db<T>(
         self: &Arc<Self>,
         shared: &Shared,
-        work: impl FnOnce(&Db) -> Result<T, Error>,
+        work: impl FnOnce(&Database) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         let mut slot = lock(&self.slot);
         let mut opened = false;
@@ -136,7 +147,7 @@ impl Partition {
             Slot::Dropped => return Ok(None),
             Slot::Open(db) => db.clone(),
             Slot::Closed => {
-                let db = Arc::new(Db::open(&self.path, READ_CACHE_BYTES)?);
+                let db = Arc::new(self.open_sealed()?);
                 *slot = Slot::Open(db.clone());
                 opened = true;
                 db
@@ -152,8 +163,17 @@ impl Partition {
         answer.map(Some)
     }
 
+    /// The meta entry was written last: when it is as it was, sled did not cut off a damaged end of its log.
+    fn open_sealed(&self) -> Result<Database, Error> {
+        let db = Database::open(&self.path, READ_CACHE_BYTES)?;
+        if db.meta()?.as_deref() != Some(&self.summary().encode()) {
+            return Err(Error::damaged(&self.path, "its database does not reach to where it was sealed"));
+        }
+        Ok(db)
+    }
+
     /// Writes to the database of the open partition, which stays locked meanwhile.
-    pub fn with_open_db<T>(&self, db: &Db, work: impl FnOnce(&Db) -> T) -> T {
+    pub fn with_open_db<T>(&self, db: &Database, work: impl FnOnce(&Database) -> T) -> T {
         let _slot = lock(&self.slot);
         work(db)
     }
@@ -186,18 +206,26 @@ impl Partition {
         write_lock(&self.known).summary = summary;
     }
 
+    /// Opens a sealed database once: that checks it, makes later opens quick, and lets its size be final.
+    pub fn settle(&self) -> Result<(), Error> {
+        let slot = lock(&self.slot);
+        // A search may have been faster, and has opened it then.
+        if matches!(*slot, Slot::Closed) { self.open_sealed().map(drop) } else { Ok(()) }
+    }
+
     /// Packs the index onto the disk and gives back its memory: nothing will be written to it any more.
-    pub fn seal(&self, db: &Db) -> Result<(), Error> {
-        let words = {
+    pub fn seal(&self, db: &Database) -> Result<(), Error> {
+        let (summary, words) = {
             let known = read_lock(&self.known);
             let Terms::Open(index) = &known.terms else { return Ok(()) };
-            index.pack(db)?;
+            let summary = Summary { lists: index.pack(db)?, ..known.summary };
+            db.put_meta(&summary.encode())?;
             db.sync()?;
             let filter = index.filter();
-            sealed::write(&self.path, &known.summary, &filter)?;
-            filter.words.len() as u64
+            sealed::write(&self.path, &summary, &filter)?;
+            (summary, filter.words.len() as u64)
         };
-        write_lock(&self.known).terms = Terms::Sealed { words, filter: None };
+        *write_lock(&self.known) = Known { summary, terms: Terms::Sealed { words, filter: None } };
         self.close();
         Ok(())
     }
@@ -208,10 +236,4 @@ impl Partition {
         self.unload_filter(shared);
         write_lock(&self.known).terms = Terms::Open(Index::default());
     }
-}
-
-/// Disk that the files in a directory take, in bytes.
-pub fn disk_bytes(path: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(path) else { return 0 };
-    entries.flatten().filter_map(|entry| entry.metadata().ok()).map(|meta| meta.blocks() * 512).sum()
 }

@@ -13,6 +13,10 @@ use super::store::Shared;
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
 
+/// sled keeps what it reads, whatever its cache may hold: a partition of which a search read more chunks
+/// than this is closed behind it.
+const CHUNKS_KEPT: usize = 32;
+
 /// A row that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -37,6 +41,8 @@ pub struct Rows {
     ready: Vec<Found>,
     chunks: Vec<u32>,
     current: Option<Arc<Partition>>,
+    /// Chunks read of the current partition.
+    read: usize,
     partitions: Vec<Arc<Partition>>,
     decompressor: Option<Decompressor<'static>>,
 }
@@ -44,22 +50,36 @@ pub struct Rows {
 impl Rows {
     pub(super) fn new(shared: Arc<Shared>, term: Option<u64>, since: Option<Timestamp>) -> Rows {
         let view = shared.view(term);
+        let rows = Rows::none(shared);
+        let partitions = view.partitions.to_vec();
+        Rows { term, since, up_to: view.applied, pending: view.pending, partitions, ..rows }
+    }
+
+    /// No rows.
+    pub(super) fn none(shared: Arc<Shared>) -> Rows {
         Rows {
             shared,
-            term,
-            since,
-            up_to: view.applied,
-            pending: view.pending,
+            term: None,
+            since: None,
+            up_to: Seq(0),
+            pending: Vec::new(),
             ready: Vec::new(),
             chunks: Vec::new(),
             current: None,
-            partitions: view.partitions.to_vec(),
+            read: 0,
+            partitions: Vec::new(),
             decompressor: None,
         }
     }
 
     /// Goes to the next partition that may have rows; `false` when there is none.
     fn next_partition(&mut self) -> Result<bool, Error> {
+        let read = std::mem::take(&mut self.read);
+        if let Some(left) = self.current.take()
+            && read > CHUNKS_KEPT
+        {
+            left.close();
+        }
         while let Some(partition) = self.partitions.pop() {
             if self.since.is_some_and(|since| partition.summary().latest < since) {
                 continue;
@@ -79,6 +99,7 @@ impl Rows {
     /// Makes the rows of a chunk ready.
     fn read_chunk(&mut self, number: u32) -> Result<(), Error> {
         let Some(partition) = &self.current else { return Ok(()) };
+        self.read += 1;
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
             none => none.insert(Decompressor::new().map_err(Error::io(&partition.path))?),

@@ -1,21 +1,19 @@
 //! Opening a store: which partitions there are, and the newest brought back to its last durable batch.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use zstd::bulk::Decompressor;
 
 use super::chunk::{self, Builder, CHUNK_BYTES};
-use super::db::{Db, create_dir_durably};
 use super::error::Error;
 use super::index::{self, Index};
 use super::partition::Partition;
-use super::retain::{DROPPED, delete_partition, mark_dropped};
 use super::sealed::{self, Summary};
 use super::store::Options;
 use super::writer::{Open, WRITE_CACHE_BYTES, Writer, compressor, read_mark};
 use crate::core::id::Seq;
+use crate::disk::{Database, directory};
 
 /// A store as found on disk.
 pub struct Recovered {
@@ -26,7 +24,8 @@ pub struct Recovered {
 
 /// Opens what is in `dir`. A partition that a crash left neither sealed nor newest is sealed now.
 pub fn open(dir: &Path, options: &Options) -> Result<Recovered, Error> {
-    create_dir_durably(dir)?;
+    directory::ensure(dir)?;
+    directory::clear(dir)?;
     let mut writer = Writer { dir: dir.to_owned(), options: options.clone(), open: None };
     let mut partitions: Vec<Arc<Partition>> = Vec::new();
     let mut applied = read_mark(dir);
@@ -57,15 +56,11 @@ pub fn open(dir: &Path, options: &Options) -> Result<Recovered, Error> {
     Ok(Recovered { partitions, writer, applied })
 }
 
-/// First commit and path of each partition, oldest first. Deletes what retention had begun to delete.
+/// First commit and path of each partition, oldest first.
 fn partition_names(dir: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let path = entry.map_err(Error::io(dir))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(DROPPED) {
-            delete_partition(&path)?;
-        } else if let Some(first) = parse_name(&name) {
+    for path in directory::list(dir)? {
+        if let Some(first) = parse_name(&path.file_name().unwrap_or_default().to_string_lossy()) {
             names.push((first, path));
         }
     }
@@ -82,18 +77,19 @@ fn parse_name(name: &str) -> Option<u64> {
 /// Opens a partition that is not sealed: cuts rows past its last durable batch, and builds its index again.
 /// `None`: the newest had no durable batch yet, and is gone.
 fn recover(path: &Path, newest: bool) -> Result<Option<Open>, Error> {
-    let db = Db::open(path, WRITE_CACHE_BYTES)?;
+    let db = Database::open_or_create(path, WRITE_CACHE_BYTES)?;
     let Some(meta) = db.meta()? else {
         if !newest {
             return Err(Error::damaged(path, "its meta entry is missing"));
         }
         drop(db);
-        delete_partition(&mark_dropped(path)?)?;
+        directory::take_apart(path)?;
         return Ok(None);
     };
-    let summary = Summary::decode(&meta).ok_or_else(|| Error::damaged(path, "its meta entry does not parse"))?;
+    let mut summary = Summary::decode(&meta).ok_or_else(|| Error::damaged(path, "its meta entry does not parse"))?;
     sealed::remove(path)?;
     index::unpack(&db)?;
+    summary.lists = 0;
     chunk::remove_from(&db, summary.chunks)?;
     let (index, tail) = read_chunks(path, &db, &summary)?;
     let db = Arc::new(db);
@@ -103,7 +99,7 @@ fn recover(path: &Path, newest: bool) -> Result<Option<Open>, Error> {
 }
 
 /// The index over all rows up to the last durable batch, and the last chunk when there is room in it.
-fn read_chunks(path: &Path, db: &Db, summary: &Summary) -> Result<(Index, Builder), Error> {
+fn read_chunks(path: &Path, db: &Database, summary: &Summary) -> Result<(Index, Builder), Error> {
     let mut decompressor = Decompressor::new().map_err(Error::io(path))?;
     let mut index = Index::default();
     let mut tail = Builder::default();

@@ -13,11 +13,11 @@ use std::path::Path;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::codec::Reader;
-use super::db::replace_file;
 use super::error::Error;
 use super::filter::{Filter, Probe};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory::replace_file;
 
 const FILE: &str = "sealed";
 const MAGIC: &[u8; 8] = b"dbkhist1";
@@ -42,6 +42,8 @@ pub struct Summary {
     /// Raw bytes of all rows.
     pub raw: u64,
     pub chunks: u32,
+    /// Lists of the packed index; 0 while it is open.
+    pub lists: u32,
 }
 
 impl Summary {
@@ -57,6 +59,7 @@ impl Summary {
             rows: 0,
             raw: 0,
             chunks: 0,
+            lists: 0,
         }
     }
 
@@ -80,8 +83,8 @@ impl Summary {
             self.rows,
             self.raw,
             u64::from(self.chunks),
+            u64::from(self.lists),
             0, // for later
-            0,
         ];
         numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
     }
@@ -98,6 +101,7 @@ impl Summary {
             rows: reader.u64()?,
             raw: reader.u64()?,
             chunks: u32::try_from(reader.u64()?).ok()?,
+            lists: u32::try_from(reader.u64()?).ok()?,
         })
     }
 }
@@ -111,7 +115,7 @@ pub fn write(partition: &Path, summary: &Summary, filter: &Filter) -> Result<(),
     file.extend_from_slice(&xxh3_64(&words).to_le_bytes());
     file.extend_from_slice(&xxh3_64(&file).to_le_bytes());
     file.extend_from_slice(&words);
-    replace_file(&partition.join(FILE), &file)
+    Ok(replace_file(&partition.join(FILE), &file)?)
 }
 
 /// Removes the file, of a partition that is to be sealed again.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,8 @@ use super::buffer::{Buffer, Commit};
 use super::chunk::{ROW_BYTES_MAX, ROW_TERMS_MAX};
 use super::error::Error;
 use super::filter::Probe;
+use super::filters::{FilterSet, Filters};
+use super::locks::lock;
 use super::partition::Partition;
 use super::read::Rows;
 use super::recover;
@@ -23,8 +25,9 @@ use crate::core::time::Timestamp;
 const IDLE_DELAY: Duration = Duration::from_secs(5);
 /// Filters that nobody asked for this many times [`IDLE_DELAY`] give their memory back.
 const FILTER_IDLE_ROUNDS: u32 = 12;
-/// How many databases of sealed partitions stay open while they are read.
-const READERS_MAX: usize = 3;
+/// How many databases of sealed partitions stay open while they are read. sled does not keep to its
+/// cache's capacity: each comes to take up to the size of its partition, some 6 MB; opening one again takes 5 to 8 ms.
+const READERS_MAX: usize = 8;
 
 /// One row: kept for ever unchanged, until its partition is dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +133,9 @@ pub(super) struct State {
     appended: Seq,
     pub applied: Seq,
     /// Oldest first; the open one, if any, is the last.
-    pub partitions: Arc<Vec<Arc<Partition>>>,
+    partitions: Arc<Vec<Arc<Partition>>>,
+    /// The filters of these, once they were asked for.
+    filters: Option<Arc<FilterSet>>,
     failed: Option<String>,
     stopping: bool,
 }
@@ -152,6 +157,7 @@ impl Store {
             appended: recovered.applied,
             applied: recovered.applied,
             partitions: Arc::new(recovered.partitions),
+            filters: None,
             failed: None,
             stopping: false,
         };
@@ -239,23 +245,27 @@ impl Store {
 
     /// Whether rows may be found under `term`: `false` is certain and costs no disk access.
     pub fn may_contain(&self, term: u64) -> bool {
-        let partitions = {
+        let (partitions, filters) = {
             let state = self.shared.state();
             let writing = state.writing.as_ref().is_some_and(|buffer| buffer.contains(term));
             if writing || state.active.contains(term) {
                 return true;
             }
-            state.partitions.clone()
+            (state.partitions.clone(), state.filters.clone())
         };
         let probe = Probe::new(term);
         self.shared.filters.ask();
+        let filters = filters.unwrap_or_else(|| self.shared.gather_filters(&partitions));
         // What cannot be read may contain anything: the search then reports the error.
-        partitions.iter().rev().any(|partition| partition.may_contain(term, probe, &self.shared).unwrap_or(true))
+        filters.others.iter().any(|partition| partition.may_contain(term, probe, &self.shared).unwrap_or(true))
+            || filters.loaded.iter().any(|filter| filter.may_contain(probe))
     }
 
     /// The rows under `term`, newest commit first. Terms may be hashes: the caller checks that a row is the one meant.
     pub fn find(&self, term: u64) -> Rows {
-        self.shared.filters.ask();
+        if !self.may_contain(term) {
+            return Rows::none(self.shared.clone());
+        }
         Rows::new(self.shared.clone(), Some(term), None)
     }
 
@@ -354,7 +364,38 @@ impl Shared {
 
     /// Adds the partition that is now written to.
     pub fn add(&self, partition: Arc<Partition>) {
-        Arc::make_mut(&mut self.state().partitions).push(partition);
+        let mut state = self.state();
+        Arc::make_mut(&mut state.partitions).push(partition);
+        state.filters = None;
+    }
+
+    /// The partitions, oldest first.
+    pub fn partitions(&self) -> Arc<Vec<Arc<Partition>>> {
+        self.state().partitions.clone()
+    }
+
+    /// Leaves readers only these partitions.
+    pub fn keep(&self, partitions: Vec<Arc<Partition>>) {
+        let mut state = self.state();
+        state.partitions = Arc::new(partitions);
+        state.filters = None;
+    }
+
+    /// Loads the filters that there is memory for, and keeps them together for the next questions.
+    fn gather_filters(&self, partitions: &Arc<Vec<Arc<Partition>>>) -> Arc<FilterSet> {
+        let mut set = FilterSet::default();
+        for partition in partitions.iter().rev() {
+            match partition.filter(self) {
+                Ok(Some(filter)) => set.loaded.push(filter),
+                Ok(None) | Err(_) => set.others.push(partition.clone()),
+            }
+        }
+        let set = Arc::new(set);
+        let mut state = self.state();
+        if Arc::ptr_eq(&state.partitions, partitions) {
+            state.filters = Some(set.clone());
+        }
+        set
     }
 
     /// Notes that the database of a sealed partition was opened, and closes the one opened first of too many.
@@ -423,8 +464,8 @@ impl Shared {
         still.into_iter().rev().for_each(|partition| readers.push_front(partition));
         *idle_rounds = if self.filters.asked.swap(false, Ordering::Relaxed) { 0 } else { *idle_rounds + 1 };
         if *idle_rounds >= FILTER_IDLE_ROUNDS && self.filters.used.load(Ordering::Relaxed) > 0 {
-            let partitions = self.state().partitions.clone();
-            partitions.iter().for_each(|partition| partition.unload_filter(self));
+            self.state().filters = None;
+            self.partitions().iter().for_each(|partition| partition.unload_filter(self));
         }
         if readers.is_empty() && self.filters.used.load(Ordering::Relaxed) == 0 {
             self.tending.store(false, Ordering::Relaxed);
@@ -436,35 +477,6 @@ impl Shared {
 struct Idle {
     checked: Instant,
     rounds: u32,
-}
-
-/// The memory that filters take.
-pub(super) struct Filters {
-    used: AtomicUsize,
-    max: usize,
-    asked: AtomicBool,
-}
-
-impl Filters {
-    /// Takes memory for so many words, if there is as much.
-    pub fn reserve(&self, words: u64) -> bool {
-        let bytes = words as usize * 8;
-        let fits = self.used.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.max;
-        if !fits {
-            self.release(words);
-        }
-        fits
-    }
-
-    pub fn release(&self, words: u64) {
-        self.used.fetch_sub(words as usize * 8, Ordering::Relaxed);
-    }
-
-    fn ask(&self) {
-        if !self.asked.load(Ordering::Relaxed) {
-            self.asked.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Stops the thread when the last handle goes.
@@ -481,18 +493,4 @@ impl Drop for Thread {
             let _ = handle.join(); // a panic was caught inside, and stands in `failed`
         }
     }
-}
-
-// A lock is poisoned only by a panic of ours; what it guards is replaced as a whole, so it can still be used.
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn read_lock<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
-    lock.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-pub(super) fn write_lock<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
-    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,7 +11,6 @@ use zstd::bulk::Compressor;
 
 use super::buffer::Commit;
 use super::chunk::Builder;
-use super::db::{Db, replace_file};
 use super::error::Error;
 use super::index::Index;
 use super::partition::Partition;
@@ -19,6 +18,8 @@ use super::sealed::Summary;
 use super::store::{Options, Row, Shared};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::Database;
+use crate::disk::directory::{replace_file, sync_dir};
 
 /// Bytes of rows after which a long batch is synced in between: short syncs leave the disk to the journal.
 const SYNC_BYTES: usize = 1 << 20;
@@ -37,7 +38,7 @@ pub struct Writer {
 /// The partition that is written to.
 pub struct Open {
     pub partition: Arc<Partition>,
-    pub db: Arc<Db>,
+    pub db: Arc<Database>,
     /// Counts what is written, ahead of what readers are shown.
     pub summary: Summary,
     /// The rows of the last chunk, which is not full.
@@ -107,15 +108,18 @@ impl Writer {
     pub fn seal(&mut self) -> Result<(), Error> {
         let Some(open) = self.open.take() else { return Ok(()) };
         // Everything in it is durable, so the partition could be recovered as open if this breaks off.
-        open.partition.seal(&open.db)
+        let Open { partition, db, .. } = open;
+        partition.seal(&db)?;
+        drop(db);
+        partition.settle()
     }
 }
 
 impl Open {
     fn begin(dir: &Path, start: Timestamp, first: Seq, shared: &Shared) -> Result<Open, Error> {
         let path = dir.join(format!("{:020}-{:020}", start.0.max(0), first.0));
-        let db = Arc::new(Db::open(&path, WRITE_CACHE_BYTES)?);
-        super::db::sync_dir(dir)?;
+        let db = Arc::new(Database::open_or_create(&path, WRITE_CACHE_BYTES)?);
+        sync_dir(dir)?;
         let summary = Summary::starting(start, first);
         let partition = Arc::new(Partition::open(path, db.clone(), summary, Index::default()));
         shared.add(partition.clone());
@@ -162,7 +166,7 @@ pub fn compressor(dir: &Path) -> Result<Compressor<'static>, Error> {
 pub fn write_mark(dir: &Path, applied: Seq) -> Result<(), Error> {
     let number = applied.0.to_le_bytes();
     let sum = xxh3_64(&number).to_le_bytes();
-    replace_file(&dir.join("applied"), &[number, sum].concat())
+    Ok(replace_file(&dir.join("applied"), &[number, sum].concat())?)
 }
 
 /// The commit in that file; 0 when there is none, or it is damaged: then more is projected again.

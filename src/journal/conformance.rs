@@ -240,7 +240,7 @@ fn a_newer_checkpoint_takes_the_place_of_the_older(store: impl Store) {
     let (mut journal, _) = store.open().unwrap();
     append(&mut journal, 4);
     for (seq, chunk) in [(0, vec![0]), (2, vec![1]), (4, vec![2]), (4, vec![3])] {
-        checkpoint(&journal, seq, &[chunk.clone()]).unwrap();
+        checkpoint(&journal, seq, std::slice::from_ref(&chunk)).unwrap();
         let found = journal.upkeep().latest_checkpoint().unwrap().unwrap();
         assert_eq!((found.seq, found.chunks.map(Result::unwrap).collect::<Vec<_>>()), (Seq(seq), vec![chunk]));
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Epoch;
 use crate::core::id::Seq;
+use crate::disk::FileError;
 
 /// Why the journal refused or failed.
 ///
@@ -56,5 +57,11 @@ impl Error {
 
     pub(super) fn damaged(seq: Seq, what: impl Into<String>) -> Error {
         Error::Damaged { seq, what: what.into(), hint: HINT_RESTORE }
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(FileError { what, path, source }: FileError) -> Error {
+        Error::Io { what, path, source }
     }
 }

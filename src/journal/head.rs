@@ -1,11 +1,13 @@
 //! The head file: how far the journal reaches at least.
 //!
 //! sled takes damage for a torn end and silently drops what follows it. This note, kept outside of sled and replaced
-//! now and then, is how such a loss is noticed. The same bytes, as the file `origin`, tell a generation what comes
+//! now and then, is how such a loss is noticed; beside it lies one that follows every commit without being synced, for
+//! damage that comes to light after a kill. The same bytes, as the file `origin`, tell a generation what comes
 //! before it.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -14,6 +16,7 @@ use super::Tip;
 use super::error::Error;
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory::replace_file;
 
 const MAGIC: &[u8; 8] = b"daybook1";
 const BYTES: usize = 40;
@@ -40,6 +43,28 @@ fn decode(bytes: &[u8]) -> Option<Tip> {
     })
 }
 
+/// The note of the very last commit, written over after each one and never synced: it costs a microsecond, outlives the
+/// daemon though not the machine, and is never ahead of the journal, whose commit was durable before.
+pub(super) struct Reached(File);
+
+impl Reached {
+    /// Opens the note at `path`, and makes it where it is missing.
+    pub fn open(path: &Path) -> Result<Reached, Error> {
+        let file = File::options().create(true).truncate(false).write(true).open(path);
+        file.map(Reached).map_err(Error::io("open", path))
+    }
+
+    /// Notes `tip`. A note that cannot be written is an older one, as after a power cut.
+    pub fn note(&self, tip: Tip) {
+        let _: io::Result<()> = self.0.write_all_at(&encode(tip), 0);
+    }
+
+    /// What the note at `path` says; nothing where it is missing or not whole.
+    pub fn read(path: &Path) -> Option<Tip> {
+        decode(&fs::read(path).ok()?)
+    }
+}
+
 /// Reads the note at `path`; `None` if there is none.
 pub(super) fn read(path: &Path) -> Result<Option<Tip>, Error> {
     match fs::read(path) {
@@ -55,22 +80,7 @@ pub(super) fn read(path: &Path) -> Result<Option<Tip>, Error> {
 
 /// Replaces the note at `path` durably: at every instant there is the old one or the new one.
 pub(super) fn write(path: &Path, tip: Tip) -> Result<(), Error> {
-    write_file(path, &encode(tip))
-}
-
-/// Replaces a small file durably and atomically.
-pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let new = path.with_extension("new");
-    let mut file = File::create(&new).map_err(Error::io("create", &new))?;
-    file.write_all(bytes).map_err(Error::io("write", &new))?;
-    file.sync_all().map_err(Error::io("sync", &new))?;
-    fs::rename(&new, path).map_err(Error::io("rename to", path))?;
-    sync_dir(path.parent().expect("a file has a parent directory"))
-}
-
-/// Makes the names in `dir` durable; sled does this nowhere.
-pub(super) fn sync_dir(dir: &Path) -> Result<(), Error> {
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Error::io("sync directory", dir))
+    Ok(replace_file(path, &encode(tip))?)
 }
 
 #[cfg(test)]

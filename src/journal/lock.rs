@@ -3,9 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+/// How long to wait for a lock whose holder is dead. A process that it was about to start when it was killed holds
+/// the lock too, from its fork to its exec.
+const DEAD_HOLDER_WAIT: Duration = Duration::from_secs(5);
+const DEAD_HOLDER_LOOK: Duration = Duration::from_millis(5);
 
 /// Why the state directory could not be taken.
 #[derive(Debug, thiserror::Error)]
@@ -34,15 +40,25 @@ impl StateLock {
     /// Takes the lock of `state_dir`, which must exist, and writes our pid into it.
     pub fn take(state_dir: &Path) -> Result<StateLock, LockError> {
         let path = state_dir.join("lock");
-        match attempt(&path) {
-            Ok(Some(file)) => Ok(StateLock { _file: file }),
-            Ok(None) => {
-                let pid = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-                Err(LockError::Held { path: state_dir.to_owned(), pid })
+        let deadline = Instant::now() + DEAD_HOLDER_WAIT;
+        loop {
+            match attempt(&path) {
+                Ok(Some(file)) => return Ok(StateLock { _file: file }),
+                Ok(None) => {}
+                Err(source) => return Err(LockError::Io { path, source }),
             }
-            Err(source) => Err(LockError::Io { path, source }),
+            let pid = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
+            // A lock without a number has just been taken by one that lives.
+            if pid.is_none_or(is_alive) || Instant::now() > deadline {
+                return Err(LockError::Held { path: state_dir.to_owned(), pid });
+            }
+            std::thread::sleep(DEAD_HOLDER_LOOK);
         }
     }
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// `None` if another holds it.
@@ -73,6 +89,22 @@ mod tests {
         assert!(error.to_string().contains(&format!("with pid {}", std::process::id())), "{error}");
         drop(first);
         StateLock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn who_takes_the_lock_of_a_dead_one_waits_until_it_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = StateLock::take(dir.path()).unwrap();
+        // As if its holder had died, and a process that it was about to start still had the file.
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        std::fs::write(dir.path().join("lock"), format!("{}\n", dead.id())).unwrap();
+        assert!(attempt(&dir.path().join("lock")).unwrap().is_none());
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| StateLock::take(dir.path()).map(drop));
+            drop(first);
+            second.join().unwrap().unwrap();
+        });
     }
 
     #[test]

@@ -32,10 +32,10 @@ mod conformance;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::sled::SledJournal;
 pub use error::Error;
 pub use lock::{LockError, StateLock};
 pub use memory::{Disk, Fault, MemoryJournal};
-pub use sled::SledJournal;
 
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;

@@ -3,10 +3,9 @@
 //! An entry's key is the record's number (u64, big endian) and the part's number (u16, big endian),
 //! whose top bit is set on the last part. So entries sort in the order in which they were written,
 //! and whether a record is complete shows without knowing what is in it. What is in a record is
-//! `record`'s and `sled::checkpoint`'s business.
+//! `record`'s and the checkpoint's business.
 
-/// Bytes of an entry's value at most. sled puts a leaf above an eighth of a megabyte (about twenty values)
-/// into a separate file which it never syncs, so this must stay small.
+/// Bytes of an entry's value at most, and of every one but a record's last: part of the format. Within what `disk` allows.
 pub(super) const PART_BYTES: usize = 6 * 1024;
 /// Bytes of a key.
 pub(super) const KEY_BYTES: usize = 10;

@@ -41,7 +41,8 @@ impl From<Flaw> for Error {
     }
 }
 
-/// Gathers a batch from entries that begin with record `from`.
+/// Gathers a batch from entries that begin with record `from`. What stands before a flaw is answered first, so that
+/// readers see all that is sound.
 pub(super) fn gather<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     from: u64,
     entries: impl Iterator<Item = Result<(K, V), Error>>,
@@ -50,8 +51,13 @@ pub(super) fn gather<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     let mut wholes = Vec::new();
     let mut bytes = 0;
     for entry in entries {
-        let (key, value) = entry?;
-        if let Some(whole) = assembler.push(key.as_ref(), value.as_ref())? {
+        let pushed = entry.and_then(|(key, value)| Ok(assembler.push(key.as_ref(), value.as_ref())?));
+        let whole = match pushed {
+            Err(error) if wholes.is_empty() => return Err(error),
+            Err(_) => return Ok(Batch { wholes, torn: None, done: false }),
+            Ok(whole) => whole,
+        };
+        if let Some(whole) = whole {
             bytes += whole.bytes.len();
             wholes.push(whole);
             if bytes >= BATCH_BYTES {

@@ -8,7 +8,6 @@ mod clean_logs;
 mod context;
 mod error;
 mod passivate_users;
-pub mod settings;
 
 use std::future::Future;
 use std::pin::Pin;

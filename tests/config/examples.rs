@@ -34,10 +34,10 @@ fn the_example_of_the_product_loads_as_it_stands() {
     process.env.0.insert("LANG".into(), "C.UTF-8".into());
     assert_eq!(backup.handler, Handler::Process(process));
 
-    let users = config::PassivateUsers::new("app");
+    let users = daybook::workers::PassivateUsers { database: "app".into(), ..Default::default() };
     let handler = &config.tasks["passivate-users"].handler;
     assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(users)));
-    let logs = config::CleanLogs {
+    let logs = daybook::workers::CleanLogs {
         paths: vec!["/var/log/app/**/*.log*".into()],
         older_than: Some(30 * DAY),
         keep_files: None,

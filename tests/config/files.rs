@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use daybook::config::{CleanLogs, Database, Handler, WorkerConfig, load};
+use daybook::config::{Database, Handler, WorkerConfig, load};
+use daybook::workers::CleanLogs;
 use tempfile::TempDir;
 
 /// A folder with these files in it.

@@ -1,25 +1,10 @@
 //! What the config says to the worker `clean-logs`. What it does is in `workers`.
 
 use std::path::{Component, Path};
-use std::time::Duration;
 
 use crate::config::problem::{Place, quoted};
 use crate::config::table::Table;
-
-/// Log files are deleted by age, number and size together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CleanLogs {
-    /// Absolute globs in the syntax of `globset`, with `/` matched by `**` only. Each has a plain folder in front.
-    pub paths: Vec<String>,
-    /// Files not written to for this long are deleted.
-    pub older_than: Option<Duration>,
-    /// The newest so many files are kept.
-    pub keep_files: Option<u32>,
-    /// Bytes of all files together; beyond them the oldest are deleted.
-    pub keep_size: Option<u64>,
-    /// Say what would be done, and change nothing.
-    pub dry_run: bool,
-}
+use crate::workers::CleanLogs;
 
 /// Reads the worker's keys; `None` if no path is right.
 pub(super) fn read(table: &Table<'_>) -> Option<CleanLogs> {

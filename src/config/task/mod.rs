@@ -9,8 +9,7 @@ mod schedule;
 
 use std::time::Duration;
 
-pub use clean_logs::CleanLogs;
-pub use passivate_users::{Columns, PassivateUsers};
+use crate::workers::{CleanLogs, PassivateUsers};
 pub use process::{Environment, Process, UMASK_DEFAULT};
 
 use super::table::Table;

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::App;
 use crate::control::body::{self, Format};
 use crate::control::problem::Problem;
+use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
 use crate::control::service::{Added, Service};
 use crate::control::wire::AddRequest;
@@ -25,6 +26,9 @@ pub async fn add<B>(service: &dyn Service, request: axum::http::Request<B>) -> R
 where
     B: hyper::body::Body<Data = Bytes, Error: Into<axum::BoxError>>,
 {
+    if request.uri().query().is_some() {
+        Parameters::of(request.uri())?.finish()?;
+    }
     let format = body::format(request.headers())?;
     let bytes = body::read(request).await?;
     match format {

@@ -23,6 +23,10 @@ pub async fn repair(State(service): State<App>, request: Request) -> Reply {
     reply::json(&service.repair(asked.dry_run).await?)
 }
 
+pub async fn last_repair(State(service): State<App>) -> Reply {
+    reply::json(&service.last_repair().await?)
+}
+
 pub async fn reload(State(service): State<App>, request: Request) -> Reply {
     body::parse::<EmptyRequest<'_>>(&body::object(request).await?)?;
     reply::json(&json!({ "changes": service.reload().await? }))

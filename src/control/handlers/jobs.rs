@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::Uri;
-use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 
 use super::{App, Job};
@@ -14,7 +14,7 @@ use crate::control::live;
 use crate::control::problem::{INVALID_VALUE, Problem};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
-use crate::control::server::Caller;
+use crate::control::server::{Caller, Stop};
 use crate::control::service::JobFilter;
 use crate::control::wire::{CancelRequest, EmptyRequest, ProgressRequest};
 use crate::core::id::JobId;
@@ -25,6 +25,8 @@ use crate::core::view::JobView;
 /// Rows that a list has, and may have at most.
 pub const ROWS_DEFAULT: usize = 100;
 pub const ROWS_MAX: usize = 10_000;
+/// Jobs that are in memory at once for one list: each may have 64 KiB of arguments and of result.
+pub const PAGE_ROWS: usize = 1000;
 
 fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
     let mut of = Parameters::of(uri)?;
@@ -40,12 +42,22 @@ fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
     Ok(filter)
 }
 
-/// Newest first, live and finished ones in one list.
+/// Newest first, live and finished ones in one list. It is read and sent in pages.
 pub async fn list(State(service): State<App>, request: Request) -> Reply {
     let filter = filter(&service, request.uri())?;
+    let lines = reply::wants_lines(&request);
+    // What is refused is refused with the first page.
+    let first = page(&service, &filter).await?;
+    let kind = if lines { reply::LINES } else { reply::JSON };
+    Ok(reply::stream(kind, live::jobs(service, filter, first, lines)))
+}
+
+/// The next page of a list: shorter than [`PAGE_ROWS`] and than `limit` only at the end.
+pub async fn page(service: &App, filter: &JobFilter) -> Result<Vec<JobView>, Problem> {
+    let filter = JobFilter { limit: filter.limit.min(PAGE_ROWS), ..filter.clone() };
     let live = if filter.wants(false) { service.live_jobs(filter.clone()).await? } else { Vec::new() };
     let finished = if filter.wants(true) { service.finished_jobs(filter.clone()).await? } else { Vec::new() };
-    reply::list(&merged(live, finished, filter.limit), reply::wants_lines(&request))
+    Ok(merged(live, finished, filter.limit))
 }
 
 /// A job that is in both lists has finished, or been retried, in between: its live self is as of the
@@ -64,19 +76,20 @@ pub async fn why(State(service): State<App>, Job(job): Job) -> Reply {
     reply::json(&json!({ "id": job, "why": service.why(job).await? }))
 }
 
-pub async fn output(State(service): State<App>, Job(job): Job, uri: Uri) -> Reply {
+pub async fn output(State(service): State<App>, Job(job): Job, Extension(stop): Extension<Stop>, uri: Uri) -> Reply {
     let mut of = Parameters::of(&uri)?;
     let attempt = of.count_if("attempt", limits::ATTEMPTS_MAX as usize)?.map(|attempt| attempt as u32);
     let follow = of.switch("follow")?;
     of.finish()?;
-    Ok(reply::stream(reply::TEXT, service.output(job, attempt, follow).await?))
+    let output = service.output(job, attempt, follow).await?;
+    Ok(reply::stream(reply::TEXT, output.take_until(stop.asked().boxed())))
 }
 
 /// The job, then the job at each change, a line each, until it is finished.
-pub async fn watch(State(service): State<App>, Job(job): Job) -> Reply {
+pub async fn watch(State(service): State<App>, Job(job): Job, Extension(stop): Extension<Stop>) -> Reply {
     let feed = service.feed(); // before the first look, so that nothing falls between the two
     let first = service.job(job).await?;
-    Ok(reply::stream(reply::LINES, live::watch(service, feed, first)))
+    Ok(reply::stream(reply::LINES, live::watch(service, feed, stop, first)))
 }
 
 pub async fn cancel(
@@ -103,7 +116,7 @@ pub async fn retry(State(service): State<App>, Job(job): Job, request: Request) 
 }
 
 pub async fn progress(State(service): State<App>, Job(job): Job, request: Request) -> Reply {
-    let bytes: Bytes = body::object(request).await?;
+    let bytes = body::object(request).await?;
     let asked = body::parse::<ProgressRequest<'_>>(&bytes)?;
     let progress = asked.progress()?;
     service.progress(job, asked.attempt, progress.clone()).await?;

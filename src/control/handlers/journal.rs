@@ -1,11 +1,14 @@
 //! The journal: its events as lines, and whether it is sound.
 
+use axum::Extension;
 use axum::extract::{Request, State};
 
 use super::App;
-use crate::control::live::{self, Lines, Wanted};
+use crate::control::lines::Lines;
+use crate::control::live::{self, Wanted};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
+use crate::control::server::Stop;
 use crate::core::id::{JobId, Seq};
 
 /// Events that may be asked for with `limit`.
@@ -13,7 +16,7 @@ const EVENTS_MAX: usize = 1_000_000;
 
 /// Events, oldest first: from `from`, or the last `limit` ones, or all that is kept; with `follow`
 /// also those to come.
-pub async fn read(State(service): State<App>, request: Request) -> Reply {
+pub async fn read(State(service): State<App>, Extension(stop): Extension<Stop>, request: Request) -> Reply {
     let mut of = Parameters::of(request.uri())?;
     let from = of.value::<Seq>("from", "a commit number")?;
     let job = of.value::<JobId>("job", "a job number")?;
@@ -30,7 +33,7 @@ pub async fn read(State(service): State<App>, request: Request) -> Reply {
         (None, ..) => Seq(1),
     };
     let lines = Lines { names: service.task_names().await?, job };
-    let wanted = Wanted { start, limit, tail: tail.is_some(), feed };
+    let wanted = Wanted { start, limit, tail: tail.is_some(), feed, stop };
     let commits = service.journal(start).await?;
     Ok(reply::stream(reply::LINES, live::journal(service, commits, lines, wanted)))
 }

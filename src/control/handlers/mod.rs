@@ -2,7 +2,7 @@
 
 pub mod add;
 mod daemon;
-mod jobs;
+pub mod jobs;
 mod journal;
 mod tasks;
 
@@ -28,7 +28,7 @@ pub fn router(service: App) -> Router {
     Router::new()
         .route("/healthz", get(daemon::health))
         .route("/v1/status", get(daemon::status))
-        .route("/v1/repair", post(daemon::repair))
+        .route("/v1/repair", get(daemon::last_repair).post(daemon::repair))
         .route("/v1/reload", post(daemon::reload))
         .route("/v1/jobs", get(jobs::list).post(add::add_routed))
         .route("/v1/jobs/{job}", get(jobs::show))

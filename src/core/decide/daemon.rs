@@ -24,26 +24,27 @@ pub fn start(
         (false, true) => "the machine went down",
         (false, false) => "the daemon was killed",
     };
+    // A machine that goes down takes every job with it, so it says nothing about one.
+    cut_off(state, reason, !clean && !new_boot, events);
+    Ok(Answer::Started { new_boot })
+}
+
+/// What becomes of the attempts that end with the daemon. One that somebody has cancelled stays cancelled.
+/// `suspect`: those that were only starting may have taken the daemon down.
+fn cut_off(state: &State, reason: &str, suspect: bool, events: &mut Vec<Event>) {
     for (job, running) in &state.durable().running {
         events.push(match &running.stopping {
             Some(asked) => Event::from(JobCancelled { job: *job, reason: asked.clone() }),
             None => {
-                // A machine that goes down takes every job with it, so it says nothing about one.
-                let suspect = !clean && !new_boot && !running.settled;
+                let suspect = suspect && !running.settled;
                 Event::from(JobInterrupted { job: *job, reason: reason.into(), suspect })
             }
         });
     }
-    Ok(Answer::Started { new_boot })
 }
 
 pub fn stop(state: &State, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    let running = state.durable().running.keys();
-    events.extend(
-        running.map(|job| {
-            Event::from(JobInterrupted { job: *job, reason: "the daemon was stopped".into(), suspect: false })
-        }),
-    );
+    cut_off(state, "the daemon was stopped", false, events);
     events.push(Event::from(DaemonStopped {}));
     Ok(Answer::Done)
 }

@@ -23,7 +23,7 @@ pub fn add(state: &State, add: &AddJob, now: Timestamp, events: &mut Vec<Event>)
     if task.removed {
         return Err(Rejection::TaskRemoved { task: task.name.clone() });
     }
-    room(state, task, 0)?;
+    room(state, task, 0, 0)?;
     let job = JobId(state.scalars().last_job.0 + 1);
     let (due, relative) = match add.when {
         When::Now => (now, false),
@@ -51,13 +51,13 @@ fn holder(state: &State, add: &AddJob, key: &str) -> Option<(JobId, Box<str>)> {
     }
 }
 
-/// Whether one more job of this task may wait, when `more` are on their way.
-pub fn room(state: &State, task: &Task, more: u32) -> Result<(), Rejection> {
-    if state.jobs().len() + more as usize >= limits::JOBS_MAX {
+/// Whether one more job of this task may wait, when `more` are on their way and `leaving` that wait are about to go.
+pub fn room(state: &State, task: &Task, more: u32, leaving: u32) -> Result<(), Rejection> {
+    if state.jobs().len() + more as usize >= limits::JOBS_MAX + leaving as usize {
         return Err(Rejection::TooManyJobs);
     }
     let waiting = state.index().queues.get(&task.id).map_or(0, |queue| queue.waiting());
-    match waiting.saturating_add(more) >= task.policy.queue_size {
+    match waiting.saturating_add(more).saturating_sub(leaving) >= task.policy.queue_size {
         true => Err(Rejection::QueueFull { task: task.name.clone(), size: task.policy.queue_size }),
         false => Ok(()),
     }
@@ -101,7 +101,7 @@ pub fn retry(
         (None, None) => return Err(Rejection::NotFound { job: id }),
     };
     if let Some(task) = task.and_then(|task| state.task(task)) {
-        room(state, task, 0)?;
+        room(state, task, 0, 0)?;
         if let Some(key) = finished.and_then(|finished| finished.view.key.as_deref())
             && let Some(other) = state.job_with_key(key)
         {
@@ -111,4 +111,28 @@ pub fn retry(
     let finished = if state.job(id).is_some() { None } else { finished.cloned() };
     events.push(Event::from(JobRetried { job: id, finished }));
     Ok(Answer::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::event::TaskDefined;
+    use crate::core::id::TaskId;
+    use crate::core::policy::TaskPolicy;
+
+    #[test]
+    fn there_are_never_more_live_jobs_than_the_bound() {
+        let mut state = State::default();
+        let defined = TaskDefined { task: TaskId(1), name: "mail".into(), policy: TaskPolicy::default(), next: vec![] };
+        state.apply(&defined.into(), Timestamp(0));
+        let task = state.task(TaskId(1)).expect("it is defined").clone();
+        // Fifty million jobs are too many for a test: so many are said to be on their way.
+        let most = limits::JOBS_MAX as u32;
+        let roomy =
+            Task { policy: TaskPolicy { queue_size: u32::MAX, ..TaskPolicy::default() }.into(), ..(*task).clone() };
+        assert_eq!(room(&state, &roomy, most - 1, 0), Ok(()));
+        assert_eq!(room(&state, &roomy, most, 0), Err(Rejection::TooManyJobs));
+        assert_eq!(room(&state, &roomy, most, 1), Ok(()));
+        assert!(Rejection::TooManyJobs.retryable());
+    }
 }

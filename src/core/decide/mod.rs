@@ -31,6 +31,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::ReportEnded { job, attempt, ending } => attempt::ended(state, *job, *attempt, ending, now, events),
         Command::Tick => attempt::tick(state, now, events),
         Command::DecideOccurrences(due) => occurrence::decide(state, due, now, events),
+        Command::LapseOccurrences(due) => occurrence::lapse(state, due, now, events),
         Command::DefineTasks { tasks } => task::define(state, tasks, events),
         Command::PauseTask { task } => task::pause(state, task, events),
         Command::ResumeTask { task } => task::resume(state, task, events),

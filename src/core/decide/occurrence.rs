@@ -39,6 +39,24 @@ pub fn decide(state: &State, due: &DueSchedule, now: Timestamp, events: &mut Vec
     Ok(Answer::Done)
 }
 
+/// What is due of a schedule that leaves the config is missed, with its rows like any other.
+pub fn lapse(state: &State, due: &DueSchedule, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    let Some(task) = state.task(due.task) else { return Ok(Answer::Done) };
+    let Some(place) = task.schedules.get(due.schedule as usize) else { return Ok(Answer::Done) };
+    let instants: Vec<Timestamp> = due.instants.iter().copied().filter(|at| *at > place.decided).collect();
+    let mut decision = Decision::new(state, task, due, now, events);
+    for (i, at) in instants.iter().enumerate() {
+        let following = instants.get(i + 1).copied().or(due.next);
+        let gap = match task.paused_at.is_some_and(|paused| *at >= paused) {
+            true => "the task was paused",
+            false => missed_by(state, task, *at, now).unwrap_or("it was just due"),
+        };
+        decision.pass(*at, following, Outcome::Missed, format!("{gap}; the schedule has changed or gone since"));
+    }
+    decision.flush_row();
+    Ok(Answer::Done)
+}
+
 /// Why an instant could not be started in time, or `None` if it can be.
 fn missed_by(state: &State, task: &Task, at: Timestamp, now: Timestamp) -> Option<&'static str> {
     let scalars = state.scalars();
@@ -62,8 +80,12 @@ struct Decision<'a> {
     events: &'a mut Vec<Event>,
     /// Jobs created so far.
     created: u32,
-    /// The newest job created by this decision.
-    newest: Option<JobId>,
+    /// The jobs created by this decision and not replaced by it.
+    live: Vec<JobId>,
+    /// Jobs that waited and were replaced by this decision.
+    replaced: u32,
+    /// What was there of earlier occurrences has been replaced.
+    has_replaced: bool,
     /// Occurrences in a row that end alike, not yet an event.
     row: Option<OccurrencesPassed>,
     last: Timestamp,
@@ -71,7 +93,19 @@ struct Decision<'a> {
 
 impl<'a> Decision<'a> {
     fn new(state: &'a State, task: &'a Task, due: &'a DueSchedule, now: Timestamp, events: &'a mut Vec<Event>) -> Self {
-        Decision { state, task, due, now, events, created: 0, newest: None, row: None, last: now }
+        Decision {
+            state,
+            task,
+            due,
+            now,
+            events,
+            created: 0,
+            live: Vec::new(),
+            replaced: 0,
+            has_replaced: false,
+            row: None,
+            last: now,
+        }
     }
 
     fn one(&mut self, at: Timestamp, following: Option<Timestamp>) {
@@ -104,7 +138,9 @@ impl<'a> Decision<'a> {
     /// A job of this task that is not finished and stands in the way of an occurrence.
     fn blocker(&self) -> Option<JobId> {
         let queue = self.queue();
-        self.newest
+        self.live
+            .last()
+            .copied()
             .or_else(|| queue.and_then(|queue| queue.running.first().copied()))
             .or_else(|| queue.and_then(|queue| queue.occurrences.first().copied()))
     }
@@ -123,15 +159,15 @@ impl<'a> Decision<'a> {
             Overlap::Forbid | Overlap::Queue | Overlap::Replace | Overlap::Allow => {}
         }
         let replaces = self.task.policy.overlap == Overlap::Replace && !in_line;
-        let leaving = if replaces { self.waiting_occurrences() } else { 0 };
-        if let Err(full) = super::job::room(self.state, self.task, self.created.saturating_sub(leaving)) {
+        let leaving = self.replaced + if replaces { self.replaceable() } else { 0 };
+        if let Err(full) = super::job::room(self.state, self.task, self.created, leaving) {
             return self.pass(at, following, Outcome::Skipped, full.to_string());
         }
         let job = JobId(self.state.scalars().last_job.0 + 1 + u64::from(self.created));
+        self.flush_row();
         if replaces {
             self.replace(job);
         }
-        self.flush_row();
         let jitter = schedule::jitter(&self.task.name, at, self.task.policy.jitter);
         self.events.push(Event::from(JobAdded {
             job,
@@ -153,26 +189,29 @@ impl<'a> Decision<'a> {
             next: following,
         }));
         self.created += 1;
-        self.newest = Some(job);
+        self.live.push(job);
     }
 
-    fn waiting_occurrences(&self) -> u32 {
-        self.queue().map_or(0, |queue| queue.occurrences.difference(&queue.running).count() as u32)
+    /// How many jobs that wait would leave if they were replaced now.
+    fn replaceable(&self) -> u32 {
+        let earlier = self.queue().filter(|_| !self.has_replaced);
+        let earlier = earlier.map_or(0, |queue| queue.occurrences.difference(&queue.running).count());
+        (earlier + self.live.len()) as u32
     }
 
     /// Ends what is under way of earlier occurrences, in favour of `job`.
     fn replace(&mut self, job: JobId) {
         let reason: Box<str> = format!("replaced by job {job}").into();
-        if let Some(newest) = self.newest {
-            self.events.push(Event::from(JobCancelled { job: newest, reason }));
-            return; // the ones before it have been replaced by it
-        }
-        let Some(queue) = self.queue() else { return };
-        for earlier in &queue.occurrences {
+        self.replaced += self.replaceable();
+        let cancelled = |job| Event::from(JobCancelled { job, reason: reason.clone() });
+        self.events.extend(self.live.drain(..).map(cancelled));
+        let earlier = self.queue().filter(|_| !self.has_replaced);
+        self.has_replaced = true;
+        for earlier in earlier.iter().flat_map(|queue| &queue.occurrences) {
             match self.state.running(*earlier) {
                 Some(running) if running.stopping.is_some() => {}
                 Some(_) => self.events.push(Event::from(StopRequested { job: *earlier, reason: reason.clone() })),
-                None => self.events.push(Event::from(JobCancelled { job: *earlier, reason: reason.clone() })),
+                None => self.events.push(cancelled(*earlier)),
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Defining, removing, pausing and resuming tasks.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::core::command::{Answer, TaskDefinition};
 use crate::core::event::*;
 use crate::core::id::TaskId;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
+use crate::core::state::task::Task;
 
 /// The tasks are exactly these from now on.
 pub fn define(state: &State, tasks: &[TaskDefinition], events: &mut Vec<Event>) -> Result<Answer, Rejection> {
@@ -38,8 +40,14 @@ pub fn define(state: &State, tasks: &[TaskDefinition], events: &mut Vec<Event>) 
     Ok(Answer::Defined { changed })
 }
 
+/// The task of that name. One that has left the config is known for as long as it has jobs.
+fn known<'a>(state: &'a State, name: &str) -> Result<&'a Arc<Task>, Rejection> {
+    let task = state.task_named(name).filter(|task| !task.removed || state.index().queues.contains_key(&task.id));
+    task.ok_or_else(|| Rejection::UnknownTask { task: name.into() })
+}
+
 pub fn pause(state: &State, name: &str, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    let task = state.task_named(name).ok_or_else(|| Rejection::UnknownTask { task: name.into() })?;
+    let task = known(state, name)?;
     if task.paused_at.is_some() {
         return Err(Rejection::AlreadyPaused { task: name.into() });
     }
@@ -48,7 +56,7 @@ pub fn pause(state: &State, name: &str, events: &mut Vec<Event>) -> Result<Answe
 }
 
 pub fn resume(state: &State, name: &str, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    let task = state.task_named(name).ok_or_else(|| Rejection::UnknownTask { task: name.into() })?;
+    let task = known(state, name)?;
     if task.paused_at.is_none() {
         return Err(Rejection::NotPaused { task: name.into() });
     }

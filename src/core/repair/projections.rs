@@ -13,7 +13,10 @@ pub fn find(_state: &State, _now: Timestamp, outside: &Outside) -> Vec<Proposal>
             finding: finding(
                 NAME,
                 (*name).to_owned(),
-                format!("is at commit {applied}, the journal was at {} a sweep ago", outside.projected_by_now),
+                format!(
+                    "is at commit {applied}, the journal was at {} more than a minute ago",
+                    outside.projected_by_now
+                ),
                 "none: a restart projects again what is missing",
             ),
             fix: None,

@@ -181,7 +181,7 @@ impl State {
             let first_due = job.due;
             let rare = job.rare_mut();
             rare.error = Some(failed.error.clone());
-            rare.started = running.map(|running| running.started);
+            rare.attempt_is_over(running);
             rare.first_due.get_or_insert(first_due);
             job.state = JobState::Retryable;
             job.failures = job.failures.saturating_add(1);
@@ -198,7 +198,7 @@ impl State {
             job.crashes = if interrupted.suspect { job.crashes.saturating_add(1) } else { 0 };
             let rare = job.rare_mut();
             rare.error = Some(interrupted.reason.clone());
-            rare.started = running.map(|running| running.started);
+            rare.attempt_is_over(running);
         });
     }
 
@@ -283,8 +283,25 @@ impl State {
         let waits: Vec<JobId> = self.index.due.iter().map(|(_, id)| *id).collect();
         for id in waits {
             if self.job(id).is_some_and(|job| job.relative) {
-                self.change(id, |job| job.due = job.due.shifted(milliseconds));
+                self.change(id, |job| {
+                    job.due = job.due.shifted(milliseconds);
+                    shift_first_due(job, milliseconds);
+                });
             }
+        }
+        // What is under way or about to be: nothing orders it by its due instant, but `give_up_after` counts from there.
+        let due = |job: &&Job| matches!(job.state, JobState::Available | JobState::Running | JobState::Interrupted);
+        let due: Vec<JobId> = self.durable.jobs.iter().filter(due).map(|job| job.id).collect();
+        for id in due {
+            if let Some(job) = self.durable.jobs.get_mut(id)
+                && !shift_first_due(job, milliseconds)
+            {
+                job.due = job.due.shifted(milliseconds);
+            }
+        }
+        let resumed: Vec<TaskId> = self.tasks().filter(|task| task.resumed_at > Some(at)).map(|task| task.id).collect();
+        for id in resumed {
+            self.change_task(id, |task| task.resumed_at = Some(at));
         }
         let running: Vec<JobId> = self.durable.running.keys().copied().collect();
         for id in running {
@@ -293,9 +310,19 @@ impl State {
     }
 }
 
+/// Moves the instant from which `give_up_after` counts, if it is noted; the answer says so.
+fn shift_first_due(job: &mut Job, milliseconds: i64) -> bool {
+    if job.cold.rare().first_due.is_none() {
+        return false;
+    }
+    let first_due = &mut job.rare_mut().first_due;
+    *first_due = first_due.map(|at| at.shifted(milliseconds));
+    true
+}
+
 /// A schedule that reads as before goes on where it was.
 fn keep_schedules(task: &mut Task, old: &Task) {
-    if old.removed || !same_calendar(task, old) {
+    if old.removed || !task.policy.same_calendar(&old.policy) {
         return;
     }
     for (number, text) in task.policy.schedules.iter().enumerate() {
@@ -306,12 +333,6 @@ fn keep_schedules(task: &mut Task, old: &Task) {
     }
 }
 
-/// Whether the same expression means the same instants in both.
-pub(in crate::core) fn same_calendar(a: &Task, b: &Task) -> bool {
-    let (a, b) = (&a.policy, &b.policy);
-    (&a.timezone, a.dst, a.from, a.until) == (&b.timezone, b.dst, b.from, b.until)
-}
-
 fn revived(finished: &Finished) -> Job {
     let view = &finished.view;
     let rare = Rare {
@@ -320,6 +341,7 @@ fn revived(finished: &Finished) -> Job {
         occurrence: None,
         error: view.error.clone(),
         started: view.started_at,
+        progress: Some(Box::new(view.progress.clone())),
         first_due: None,
         held: false,
     };

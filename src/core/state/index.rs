@@ -11,7 +11,7 @@ use crate::core::lifecycle::JobState;
 use crate::core::limits;
 use crate::core::time::Timestamp;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     pub names: BTreeMap<Box<str>, TaskId>,
     /// Jobs that wait for an instant.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use super::Running;
 use crate::core::event::Occurrence;
 use crate::core::id::{JobId, TaskId};
 use crate::core::json::Json;
 use crate::core::lifecycle::JobState;
 use crate::core::time::Timestamp;
+use crate::core::view::Progress;
 
 /// A live job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct Rare {
     pub error: Option<Box<str>>,
     /// When the last attempt started, once it is over.
     pub started: Option<Timestamp>,
+    /// How far the last attempt said it was, once it is over.
+    pub progress: Option<Box<Progress>>,
     /// When the first attempt was due: `give_up_after` counts from here.
     pub first_due: Option<Timestamp>,
     /// Interrupted, and a person has to decide.
@@ -58,7 +62,16 @@ pub struct Rare {
 }
 
 static NOTHING_RARE: Rare =
-    Rare { key: None, occurrence: None, error: None, started: None, first_due: None, held: false };
+    Rare { key: None, occurrence: None, error: None, started: None, progress: None, first_due: None, held: false };
+
+impl Rare {
+    /// Keeps what is to be seen of an attempt until the next one.
+    pub(super) fn attempt_is_over(&mut self, attempt: Option<Running>) {
+        self.started = attempt.as_ref().map(|attempt| attempt.started);
+        self.progress =
+            attempt.map(|attempt| attempt.progress).filter(|told| *told != Progress::default()).map(Box::new);
+    }
+}
 
 impl Cold {
     pub fn new(created: Timestamp, args: Json, rare: Rare) -> Cold {
@@ -85,7 +98,7 @@ impl Job {
 const PAGE: u64 = 64;
 
 /// Live jobs by number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Jobs {
     /// Page n holds the jobs n*64 .. n*64+63 that live, in order; none is empty.
     pages: OrdMap<u64, Arc<Vec<Job>>>,

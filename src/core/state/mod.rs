@@ -25,7 +25,7 @@ use job::{Job, Jobs};
 use task::Task;
 
 /// All that survives a restart.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Durable {
     pub scalars: Scalars,
     pub jobs: Jobs,
@@ -86,7 +86,7 @@ pub struct Running {
 }
 
 /// The whole state.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     durable: Durable,
     index: Index,

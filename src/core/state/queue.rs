@@ -28,7 +28,7 @@ impl Rank {
 }
 
 /// The live jobs of one task.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queue {
     /// Available jobs that somebody added.
     added: BTreeSet<Rank>,

@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::database::Database;
-use super::directory;
 use super::manifest::Manifest;
+use super::records::Records;
 use crate::core::id::Seq;
+use crate::disk::directory;
 use crate::journal::check_chunk;
 use crate::journal::chunk;
 use crate::journal::compress::Compressor;
 use crate::journal::error::Error;
-use crate::journal::head::write_file;
 use crate::journal::parts::Whole;
 use crate::journal::walk::Source;
 
@@ -43,7 +42,7 @@ pub(super) fn write(
     let new = directory::prepare(&dir)?;
     let written = fill(&new, manifest, chunks).and_then(|manifest| {
         verify(&new, &manifest)?;
-        write_file(&new.join("manifest"), &manifest.encode())?;
+        directory::replace_file(&new.join("manifest"), &manifest.encode())?;
         directory::complete(&new, &dir)?;
         Ok(manifest)
     });
@@ -55,7 +54,7 @@ pub(super) fn write(
 }
 
 fn fill(new: &Path, mut manifest: Manifest, chunks: &mut dyn Iterator<Item = Vec<u8>>) -> Result<Manifest, Error> {
-    let database = Database::open(new, manifest.seq)?;
+    let records = Records::open(new, manifest.seq)?;
     let mut compressor = Compressor::default();
     let mut record = Vec::new();
     let mut unsynced = 0;
@@ -63,25 +62,25 @@ fn fill(new: &Path, mut manifest: Manifest, chunks: &mut dyn Iterator<Item = Vec
         check_chunk(&chunk)?;
         let number = manifest.chunks + 1;
         let checksum = chunk::encode(number, &chunk, &mut compressor, &mut record);
-        database.insert(number, &record)?;
+        records.insert(number, &record)?;
         manifest.add(checksum, chunk.len(), record.len());
         unsynced += record.len();
         if unsynced >= PACE_BYTES {
-            database.sync()?;
+            records.sync()?;
             std::thread::sleep(PACE);
             unsynced = 0;
         }
     }
-    database.sync()?;
-    database.sync_names()?;
+    records.sync()?;
+    records.sync_names()?;
     Ok(manifest)
 }
 
 fn verify(new: &Path, manifest: &Manifest) -> Result<(), Error> {
-    let database = Database::open(new, manifest.seq)?;
+    let records = Records::open(new, manifest.seq)?;
     let mut counted = Manifest { chunks: 0, digest: 0, ..manifest.clone() };
     while counted.chunks < manifest.chunks {
-        for whole in batch(&database, manifest, counted.chunks + 1)? {
+        for whole in batch(&records, manifest, counted.chunks + 1)? {
             let checksum = chunk::verify(whole.number, &whole.bytes).map_err(|what| damaged(manifest, what))?;
             counted.add(checksum, 0, 0);
         }
@@ -90,12 +89,12 @@ fn verify(new: &Path, manifest: &Manifest) -> Result<(), Error> {
     if counted.digest != manifest.digest {
         return Err(damaged(manifest, "other chunks were read than were written".into()));
     }
-    database.sync_names()
+    records.sync_names()
 }
 
 /// At least one chunk from number `from` on.
-fn batch(database: &Database, manifest: &Manifest, from: u64) -> Result<Vec<Whole>, Error> {
-    let batch = database.batch(Seq(from), Seq(manifest.chunks)).map_err(|error| match error {
+fn batch(records: &Records, manifest: &Manifest, from: u64) -> Result<Vec<Whole>, Error> {
+    let batch = records.batch(Seq(from), Seq(manifest.chunks)).map_err(|error| match error {
         // The number in there is a chunk's.
         Error::Damaged { seq, what, .. } => damaged(manifest, format!("chunk {seq}: {what}")),
         other => other,
@@ -139,17 +138,17 @@ pub(super) fn remove_others(root: &Path, newest: Seq) -> Result<(), Error> {
 }
 
 /// Opens the checkpoint of `manifest`.
-pub(super) fn open(root: &Path, manifest: &Manifest) -> Result<Arc<Database>, Error> {
+pub(super) fn open(root: &Path, manifest: &Manifest) -> Result<Arc<Records>, Error> {
     let dir = dir(root, manifest.seq);
     if !dir.join("db").is_file() {
         return Err(damaged(manifest, format!("`{}` has no file `db`", dir.display())));
     }
-    Database::open(&dir, manifest.seq).map(Arc::new)
+    Records::open(&dir, manifest.seq).map(Arc::new)
 }
 
 /// The chunks in order; at the end, or at the first error, what was read is compared with the manifest.
 pub(super) struct Chunks {
-    database: Arc<Database>,
+    records: Arc<Records>,
     manifest: Manifest,
     counted: Manifest,
     waiting: VecDeque<Whole>,
@@ -157,8 +156,8 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    pub fn new(database: Arc<Database>, manifest: Manifest) -> Chunks {
-        Chunks { database, manifest, counted: Manifest::default(), waiting: VecDeque::new(), ended: false }
+    pub fn new(records: Arc<Records>, manifest: Manifest) -> Chunks {
+        Chunks { records, manifest, counted: Manifest::default(), waiting: VecDeque::new(), ended: false }
     }
 
     fn step(&mut self) -> Result<Option<Vec<u8>>, Error> {
@@ -167,7 +166,7 @@ impl Chunks {
             return if sound { Ok(None) } else { Err(damaged(&self.manifest, "its digest differs".into())) };
         }
         if self.waiting.is_empty() {
-            self.waiting = batch(&self.database, &self.manifest, self.counted.chunks + 1)?.into();
+            self.waiting = batch(&self.records, &self.manifest, self.counted.chunks + 1)?.into();
         }
         let Some(whole) = self.waiting.pop_front() else {
             return Ok(None);

@@ -3,14 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::database::Database;
-use super::directory;
+use super::records::Records;
 use crate::core::id::Seq;
+use crate::disk::directory;
 use crate::journal::error::Error;
 use crate::journal::walk::{Source, Stored};
 use crate::journal::{Tip, head};
 
 const PREFIX: &str = "gen-";
+/// The file that says what comes before the first commit.
+const ORIGIN: &str = "origin";
+/// The file that says where a generation ended. A kill may come before it is written.
+const SEALED: &str = "sealed";
 
 /// A generation on disk. It is opened when somebody reads it, and shared while anybody does.
 pub(super) struct Generation {
@@ -20,7 +24,7 @@ pub(super) struct Generation {
 }
 
 enum Slot {
-    There(Weak<Database>),
+    There(Weak<Records>),
     Dropped,
 }
 
@@ -30,11 +34,11 @@ impl Generation {
         let dir = root.join(format!("{PREFIX}{:020}", origin.seq.next().0));
         let new = directory::prepare(&dir)?;
         // sled keeps its path, so it is closed before the directory gets its name, and opened again.
-        let database = Database::open(&new, origin.seq.next())?;
-        database.sync()?;
-        database.sync_names()?;
-        drop(database);
-        head::write(&new.join("origin"), origin)?;
+        let records = Records::open(&new, origin.seq.next())?;
+        records.sync()?;
+        records.sync_names()?;
+        drop(records);
+        head::write(&new.join(ORIGIN), origin)?;
         directory::complete(&new, &dir)?;
         Ok(Generation { origin, dir, slot: Mutex::new(Slot::There(Weak::new())) })
     }
@@ -47,7 +51,7 @@ impl Generation {
             let Some(first) = name.strip_prefix(PREFIX).and_then(|number| number.parse().ok()).map(Seq) else {
                 continue;
             };
-            let path = dir.join("origin");
+            let path = dir.join(ORIGIN);
             let origin = head::read(&path).map_err(|error| at(first, error))?;
             let origin = origin.filter(|origin| origin.seq.next() == first);
             let origin =
@@ -58,23 +62,33 @@ impl Generation {
         Ok(generations)
     }
 
+    /// Notes durably that a later generation exists, which so cannot vanish unnoticed.
+    pub fn seal(&self, end: Tip) -> Result<(), Error> {
+        head::write(&self.dir.join(SEALED), end)
+    }
+
+    /// The commit it ended with when it was sealed.
+    pub fn sealed(&self) -> Result<Option<Tip>, Error> {
+        head::read(&self.dir.join(SEALED)).map_err(|error| at(self.origin.seq.next(), error))
+    }
+
     /// Opens it, or shares what is open.
-    pub fn open(&self) -> Result<Arc<Database>, Error> {
+    pub fn open(&self) -> Result<Arc<Records>, Error> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let Slot::There(weak) = &*slot else {
             let first = self.origin.seq.next();
             return Err(Error::Dropped { seq: first, first: first.next() });
         };
-        if let Some(database) = weak.upgrade() {
-            return Ok(database);
+        if let Some(records) = weak.upgrade() {
+            return Ok(records);
         }
         if !self.dir.join("db").is_file() {
             // sled would make a new one.
             return Err(Error::damaged(self.origin.seq.next(), format!("`{}` has no file `db`", self.dir.display())));
         }
-        let database = Arc::new(Database::open(&self.dir, self.origin.seq.next())?);
-        *slot = Slot::There(Arc::downgrade(&database));
-        Ok(database)
+        let records = Arc::new(Records::open(&self.dir, self.origin.seq.next())?);
+        *slot = Slot::There(Arc::downgrade(&records));
+        Ok(records)
     }
 
     /// Deletes it, unless somebody reads it; answers whether it is gone.
@@ -101,7 +115,7 @@ impl Stored for Generation {
     }
 
     fn source(&self) -> Result<Arc<dyn Source>, Error> {
-        self.open().map(|database| database as Arc<dyn Source>)
+        self.open().map(|records| records as Arc<dyn Source>)
     }
 }
 

@@ -1,14 +1,12 @@
-//! The journal on disk, and the only place that knows sled.
+//! The journal on disk: generations and checkpoints, each in a sled directory of its own.
 //!
-//! Written against what sled 0.34.7 does, not what it says; `database` lists its rules.
+//! What sled does and what it does not, `crate::disk` knows.
 
-mod caught;
 mod checkpoint;
-mod database;
-mod directory;
 mod generation;
 mod manifest;
-mod open;
+pub(super) mod open;
+mod records;
 mod shared;
 
 #[cfg(test)]
@@ -19,12 +17,13 @@ use std::sync::Arc;
 
 use super::compress::Compressor;
 use super::error::Error;
+use super::head::Reached;
 use super::reader::LibraryReader;
 use super::record::{self, Head};
 use super::{Epoch, Journal, Opened, Reader, Tip, Upkeep, check_append};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
-use database::Database;
+use records::Records;
 use shared::Shared;
 
 /// Capacity of the buffer for a commit's bytes that is kept between commits.
@@ -34,7 +33,7 @@ const BUFFER_BYTES_KEPT: usize = 256 * 1024;
 pub struct SledJournal {
     shared: Arc<Shared>,
     /// The generation that is written.
-    live: Arc<Database>,
+    live: Arc<Records>,
     origin: Tip,
     tip: Tip,
     /// The greatest writer so far.
@@ -42,6 +41,7 @@ pub struct SledJournal {
     compressor: Compressor,
     buffer: Vec<u8>,
     poisoned: bool,
+    reached: Reached,
 }
 
 impl SledJournal {
@@ -60,6 +60,7 @@ impl SledJournal {
             compressor: Compressor::default(),
             buffer: Vec::new(),
             poisoned: false,
+            reached: Reached::open(&state_dir.join("journal").join(open::REACHED))?,
             shared: Arc::new(shared),
         };
         Ok((journal, opened))
@@ -84,12 +85,14 @@ impl SledJournal {
         }
         self.tip = Tip { seq: head.seq, at: head.at, checksum };
         self.shared.reached(self.tip);
+        self.reached.note(self.tip);
         Ok(checksum)
     }
 
     fn begin_generation(&mut self) -> Result<(), Error> {
         let generation = Arc::new(self.shared.create_generation(self.tip)?);
         let live = generation.open()?;
+        self.shared.live().seal(self.tip)?;
         self.shared.add(generation);
         self.origin = self.tip;
         let sealed = std::mem::replace(&mut self.live, live);

@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::checkpoint;
 use super::generation::Generation;
 use super::manifest::Manifest;
 use super::shared::Shared;
-use super::{checkpoint, directory};
 use crate::core::id::Seq;
 use crate::core::time::Timestamp;
+use crate::disk::directory;
 use crate::journal::error::Error;
+use crate::journal::head::Reached;
 use crate::journal::walk::{Stored, walk};
 use crate::journal::{Opened, Tip, head};
+
+/// The note that follows every commit.
+pub(super) const REACHED: &str = "reached";
 
 /// Brings `state_dir` into order and verifies what is needed to recover.
 pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
@@ -21,15 +26,20 @@ pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
     directory::ensure(&checkpoint_dir)?;
     let mut leftovers = directory::clear(&journal_dir)?;
     leftovers.extend(directory::clear(&checkpoint_dir)?);
-    let head = head::read(&journal_dir.join("head"))?;
+    let synced = head::read(&journal_dir.join("head"))?;
+    let head = synced.into_iter().chain(Reached::read(&journal_dir.join(REACHED))).max_by_key(|tip| tip.seq);
     let newest = newest_checkpoint(&checkpoint_dir, &mut leftovers)?;
     let mut generations: Vec<Arc<Generation>> = Generation::list(&journal_dir)?.into_iter().map(Arc::new).collect();
     if generations.is_empty() && head.is_none() && newest.is_none() {
         generations.push(Arc::new(Generation::create(&journal_dir, Tip::default())?));
     }
+    if let Some(end) = generations.last().map_or(Ok(None), |last| last.sealed())? {
+        let missing = end.seq.next();
+        return Err(Error::damaged(missing, format!("the generation that begins with commit {missing} is missing")));
+    }
     let anchor = newest.as_ref().map(anchor);
     let walked = walk(&generations, anchor, head)?;
-    let shared = Shared::new(journal_dir, checkpoint_dir, generations, newest, walked.tip, head.unwrap_or_default());
+    let shared = Shared::new(journal_dir, checkpoint_dir, generations, newest, walked.tip, synced.unwrap_or_default());
     if walked.cut.is_some() {
         // The incomplete commit stays where it is; a generation that begins with its number makes it count no more.
         shared.supersede(walked.tip)?;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::checkpoint::{self, Chunks};
-use super::database::Database;
 use super::generation::Generation;
 use super::manifest::Manifest;
+use super::records::Records;
 use crate::core::id::Seq;
 use crate::journal::error::Error;
 use crate::journal::reader::Library;
@@ -23,7 +23,7 @@ pub(super) struct Shared {
     /// What the head file says.
     head: Mutex<Tip>,
     /// The newest complete checkpoint, and its chunks while somebody reads them.
-    checkpoint: Mutex<(Option<Manifest>, Weak<Database>)>,
+    checkpoint: Mutex<(Option<Manifest>, Weak<Records>)>,
     /// Held during what may take long.
     upkeep: Mutex<()>,
 }
@@ -136,17 +136,17 @@ impl Upkeep for Shared {
         let Some(manifest) = manifest else {
             return Ok(None);
         };
-        let database = match shared.upgrade() {
-            Some(database) => database,
+        let records = match shared.upgrade() {
+            Some(records) => records,
             None => checkpoint::open(&self.checkpoint_dir, &manifest)?,
         };
-        lock(&self.checkpoint).1 = Arc::downgrade(&database);
+        lock(&self.checkpoint).1 = Arc::downgrade(&records);
         Ok(Some(Checkpoint {
             seq: manifest.seq,
             checksum: manifest.checksum,
             meta: manifest.meta.clone(),
             count: manifest.chunks,
-            chunks: Box::new(Chunks::new(database, manifest)),
+            chunks: Box::new(Chunks::new(records, manifest)),
         }))
     }
 

@@ -10,9 +10,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::{Context, Error, Run, Worker, settings};
+use super::{Context, Error, Run, Worker};
 use pattern::Pattern;
 
 /// The name in the config.
@@ -23,20 +21,17 @@ const PATHS_MAX: usize = 256;
 
 /// Settings of `clean-logs`. A file is deleted that is beyond any of the limits given, of which
 /// there is at least one. Only regular files are deleted, never folders, and no symbolic link is followed.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CleanLogs {
     /// Absolute patterns: `*`, `?`, `[a-z]` and `{a,b}` within a name, `**` for any number of folders.
     /// A file that several match belongs to the first. The folders before the first wildcard
     /// must be no symbolic links.
     pub paths: Vec<String>,
     /// Files that were last written longer ago are deleted.
-    #[serde(with = "settings::duration::option")]
     pub older_than: Option<Duration>,
     /// Of the files of one pattern in one folder, only this many are kept, the newest.
     pub keep_files: Option<u32>,
     /// Of the files of all patterns, only this many bytes are kept: the oldest files go first.
-    #[serde(with = "settings::size::option")]
     pub keep_size: Option<u64>,
     /// Only prints what would be deleted.
     pub dry_run: bool,

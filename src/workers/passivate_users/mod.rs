@@ -10,9 +10,7 @@ mod users;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
-use super::{Context, Error, Run, Worker, settings};
+use super::{Context, Error, Run, Worker};
 
 /// The name in the config.
 pub(super) const NAME: &str = "passivate-users";
@@ -29,13 +27,11 @@ const WHERE_BYTES_MAX: usize = 16 * 1024;
 /// A user is passivated who is active and whose last login or, where that is NULL, creation is
 /// longer ago than `inactive_after`. What a moment may look like depends on the kind of database; a
 /// user whose moment cannot be read, or who has neither, is left alone and counted.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassivateUsers {
     /// Name of an entry of `[databases]`.
     pub database: String,
     /// How long a user may be away; more than zero.
-    #[serde(with = "settings::duration")]
     pub inactive_after: Duration,
     /// The table of users.
     pub table: String,
@@ -45,12 +41,10 @@ pub struct PassivateUsers {
     pub values: Values,
     /// A condition in SQL that narrows the users down, as in `tenant_id = 3`. It is put into the
     /// statements as it is: whoever may write the config may write it.
-    #[serde(rename = "where")]
     pub condition: Option<String>,
     /// Users in one transaction, 1 to 10,000.
     pub chunk: u32,
     /// The wait between two transactions.
-    #[serde(with = "settings::duration")]
     pub pause: Duration,
     /// Only prints who would be passivated.
     pub dry_run: bool,
@@ -65,16 +59,15 @@ impl Default for PassivateUsers {
             columns: Columns::default(),
             values: Values::default(),
             condition: None,
-            chunk: 500,
-            pause: Duration::ZERO,
+            chunk: 1000,
+            pause: Duration::from_millis(50),
             dry_run: false,
         }
     }
 }
 
 /// Columns of the table of users.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
     /// The key: unique, not NULL, with an index; integers, texts or blobs.
     pub id: String,
@@ -98,8 +91,7 @@ impl Default for Columns {
 }
 
 /// What the column `active` holds; a user with any other value is left alone.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
     /// For an active user; 1 by default.
     pub active: Value,
@@ -114,8 +106,7 @@ impl Default for Values {
 }
 
 /// A value of the column `active`. In SQLite `true` and `false` are 1 and 0.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged, expecting = "true, false, an integer or a text")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Boolean(bool),
     Integer(i64),

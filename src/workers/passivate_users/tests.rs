@@ -81,7 +81,7 @@ fn odd(users: i64) -> Vec<i64> {
 }
 
 fn chunks_of(chunk: u32) -> PassivateUsers {
-    PassivateUsers { chunk, ..PassivateUsers::default() }
+    PassivateUsers { chunk, pause: Duration::ZERO, ..PassivateUsers::default() }
 }
 
 /// A moment as an application may write it, and what it means in seconds.
@@ -286,19 +286,6 @@ fn settings_are_checked_before_anything_runs() {
     let text = refused(PassivateUsers::default(), "postgres://me:secret@host/app");
     assert!(text.contains("`postgres`") && !text.contains("secret"), "{text}");
     assert!(!refused(PassivateUsers::default(), "secret//x:y").contains("secret"));
-}
-
-#[test]
-fn the_config_is_read_with_the_defaults_of_the_product() {
-    let settings: PassivateUsers =
-        toml::from_str("database = 'app'\nwhere = 'a = 1'\nvalues = { active = true, inactive = 'no' }").unwrap();
-    let values = Values { active: Value::Boolean(true), inactive: Value::Text("no".into()) };
-    let condition = Some("a = 1".into());
-    assert_eq!(settings, PassivateUsers { database: "app".into(), condition, values, ..Default::default() });
-    let error = toml::from_str::<PassivateUsers>("tabel = 'x'").unwrap_err().to_string();
-    assert!(PassivateUsers::KEYS.iter().all(|key| error.contains(&format!("`{key}`"))), "{error}");
-    assert!(toml::from_str::<PassivateUsers>("columns = { key = 'x' }").is_err());
-    assert!(toml::from_str::<PassivateUsers>("inactive_after = '30 monkeys'").unwrap_err().to_string().contains("30d"));
 }
 
 /// The other process holds the write lock with a login that it has not committed yet.

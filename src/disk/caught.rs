@@ -14,14 +14,14 @@ thread_local! {
 
 /// Why a call into sled failed.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub enum Failure {
     /// It panicked, or says that its files are damaged.
     Damage(String),
     Io(std::io::Error),
 }
 
 /// Runs `call`, and turns its panic or error into a [`Failure`].
-pub(super) fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
+pub fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, Failure> {
     install_hook();
     let before = QUIET.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(call));

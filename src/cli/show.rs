@@ -1,0 +1,60 @@
+//! `daybook show`
+
+use super::failure::Failure;
+use super::render::{progress, state_colour};
+use super::session::Session;
+use super::time::{iso, length, relative};
+use crate::core::id::JobId;
+use crate::core::json::Json;
+use crate::core::time::Timestamp;
+use crate::core::view::JobView;
+use crate::error::Exit;
+
+/// Show a job
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job's number
+    job: JobId,
+}
+
+pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
+    let whole = session.get(&format!("/v1/jobs/{}", args.job)).await?;
+    if session.json {
+        session.out.line(&whole.bytes)?;
+        return Ok(Exit::Done);
+    }
+    let job: JobView = whole.read()?;
+    let state = match state_colour(job.state) {
+        Some(colour) => session.out.coloured(job.state.name(), colour),
+        None => job.state.to_string(),
+    };
+    session.out.facts(&facts(&job, state, whole.now))?;
+    Ok(Exit::Done)
+}
+
+fn facts(job: &JobView, state: String, now: Timestamp) -> Vec<(&'static str, String)> {
+    let at = |at: Option<Timestamp>| at.map_or_else(String::new, |at| format!("{} ({})", iso(at), relative(at, now)));
+    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    let ran = match (job.started_at, job.finished_at) {
+        (Some(started), Some(finished)) => length(finished.since(started)),
+        _ => String::new(),
+    };
+    vec![
+        ("job", job.id.to_string()),
+        ("task", job.task.to_string()),
+        ("state", state),
+        ("attempts", job.attempts.to_string()),
+        ("priority", job.priority.to_string()),
+        ("key", text(&job.key)),
+        ("args", if job.args == Json::null() { String::new() } else { job.args.as_str().to_owned() }),
+        ("progress", progress(&job.progress)),
+        ("result", job.result.as_ref().map_or_else(String::new, |result| result.as_str().to_owned())),
+        ("error", text(&job.error)),
+        ("occurrence", at(job.scheduled_at)),
+        ("created", at(Some(job.created_at))),
+        ("due", at(Some(job.due_at))),
+        ("started", at(job.started_at)),
+        ("finished", at(job.finished_at)),
+        ("ran for", ran),
+    ]
+}

@@ -1,0 +1,30 @@
+//! `daybook why`
+
+use serde::Deserialize;
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::core::id::JobId;
+use crate::error::Exit;
+
+/// Tell why a job is not running now, or why it ran
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The job's number
+    job: JobId,
+}
+
+#[derive(Deserialize)]
+struct Why {
+    why: String,
+}
+
+pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
+    let whole = session.get(&format!("/v1/jobs/{}/why", args.job)).await?;
+    if session.json {
+        session.out.line(&whole.bytes)?;
+    } else {
+        session.out.line(whole.read::<Why>()?.why)?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,8 @@
+use crate::Script;
+
+#[test]
+fn wrong_options() {
+    let mut script = Script::new();
+    script.run("daemon --state").run("daemon now");
+    insta::assert_snapshot!(script.text);
+}

@@ -1,0 +1,75 @@
+//! What every verb does when there is no daemon, no such verb, or nobody who reads on.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use crate::{Script, daybook, spawn};
+
+#[test]
+fn usage() {
+    let mut script = Script::new();
+    script.run("").run("frobnicate").run("--nonsense status").run("show");
+    insta::assert_snapshot!(script.text);
+}
+
+#[test]
+fn no_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = daybook();
+    command.arg("--socket").arg(folder.path().join("none")).arg("status");
+    let output = spawn(command, b"");
+    assert_eq!(output.status.code(), Some(4));
+    let text = String::from_utf8(output.stderr).unwrap().replace(&*folder.path().to_string_lossy(), "DIR");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn the_socket_is_found_by_environment_and_config() {
+    let script = Script::new();
+    let config = script.served.folder.path().join("daybook.toml");
+    std::fs::write(&config, "socket = \"control.sock\"\n").unwrap();
+    let mut by_environment = daybook();
+    by_environment.env("DAYBOOK_SOCKET", &script.served.socket).args(["why", "7"]);
+    let mut by_config = daybook();
+    by_config.arg("why").arg("7").arg("--config").arg(&config);
+    let mut by_config_in_environment = daybook();
+    by_config_in_environment.env("DAYBOOK_CONFIG", &config).args(["why", "7"]);
+    let mut empty_is_none = daybook();
+    empty_is_none.env("DAYBOOK_SOCKET", "").env("DAYBOOK_CONFIG", &config).args(["why", "7"]);
+    for command in [by_environment, by_config, by_config_in_environment, empty_is_none] {
+        let output = spawn(command, b"");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "because it is available\n");
+    }
+    let mut broken = daybook();
+    broken.env("DAYBOOK_CONFIG", script.served.folder.path().join("none")).arg("status");
+    assert_eq!(spawn(broken, b"").status.code(), Some(3));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let mut script = Script::new();
+    let lines: String = (0..20_000).map(|n| format!("{n}\n")).collect();
+    script.run_with("add mail --each -", lines.as_bytes(), &[]);
+    let mut command = daybook();
+    command.arg("--socket").arg(&script.served.socket).args(["journal", "--json"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    stdout.read_line(&mut String::new()).unwrap();
+    drop(stdout);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_daemon_that_goes_away_cannot_be_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let server = std::thread::spawn(move || drop(listener.accept().unwrap()));
+    let mut command = daybook();
+    command.arg("--socket").arg(&socket).arg("status");
+    assert_eq!(spawn(command, b"").status.code(), Some(4));
+    server.join().unwrap();
+}

@@ -1,0 +1,205 @@
+//! Random numbers from a seed, and one event of each kind with everything in it.
+
+use std::time::Duration;
+
+use daybook::core::event::*;
+use daybook::core::id::{JobId, TaskId};
+use daybook::core::json::Json;
+use daybook::core::lifecycle::JobState;
+use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap, TaskPolicy};
+use daybook::core::time::Timestamp;
+use daybook::core::view::{JobView, Outcome, Progress};
+
+/// SplitMix64: the same numbers for a seed, everywhere and for ever.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len() as u64) as usize]
+    }
+
+    /// Any number, small ones as often as great ones.
+    pub fn any(&mut self) -> u64 {
+        let bits = self.below(65);
+        if bits == 0 { 0 } else { self.next() >> (64 - bits) }
+    }
+
+    fn text(&mut self) -> Box<str> {
+        let letters = ['a', 'Z', '0', ' ', '"', '\\', '\n', '\0', 'ä', '日', '🦀'];
+        (0..self.below(40)).map(|_| *self.pick(&letters)).collect::<String>().into()
+    }
+
+    fn option<T>(&mut self, make: impl FnOnce(&mut Random) -> T) -> Option<T> {
+        (self.below(2) == 0).then(|| make(self))
+    }
+
+    fn at(&mut self) -> Timestamp {
+        Timestamp(self.any() as i64)
+    }
+
+    fn job(&mut self) -> JobId {
+        JobId(self.any())
+    }
+
+    fn task(&mut self) -> TaskId {
+        TaskId(self.any() as u32)
+    }
+
+    fn duration(&mut self) -> Duration {
+        Duration::from_millis(self.any() >> 10)
+    }
+
+    fn json(&mut self) -> Json {
+        Json::trusted(serde_json::to_string(&self.text()).unwrap())
+    }
+
+    fn occurrence(&mut self) -> Occurrence {
+        Occurrence { schedule: self.any() as u16, at: self.at() }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        *self.pick(&[Outcome::Ran, Outcome::Skipped, Outcome::Merged, Outcome::Missed])
+    }
+
+    fn policy(&mut self) -> TaskPolicy {
+        TaskPolicy {
+            schedules: (0..self.below(4)).map(|_| self.text().into()).collect(),
+            timezone: self.text().into(),
+            dst: *self.pick(&[Dst::Vixie, Dst::WallClock, Dst::Skip]),
+            jitter: self.duration(),
+            missed: *self.pick(&[Missed::Skip, Missed::Last, Missed::All]),
+            missed_within: self.option(Random::duration),
+            missed_max: self.any() as u32,
+            overlap: *self.pick(&[Overlap::Forbid, Overlap::Queue, Overlap::Replace, Overlap::Allow]),
+            from: self.option(Random::at),
+            until: self.option(Random::at),
+            priority: self.any() as u8,
+            attempts: self.any() as u32,
+            backoff: Backoff {
+                first: self.duration(),
+                factor: self.any() as f64 / 7.0,
+                max: self.duration(),
+                jitter: self.any() as f64 / 1e19,
+            },
+            give_up_after: self.duration(),
+            concurrency: self.any() as u32,
+            queue_size: self.any() as u32,
+            on_interrupt: *self.pick(&[OnInterrupt::Retry, OnInterrupt::Hold, OnInterrupt::Fail]),
+        }
+    }
+
+    fn view(&mut self) -> JobView {
+        JobView {
+            id: self.job(),
+            task: self.text(),
+            state: *self.pick(&JobState::ALL),
+            attempts: self.any() as u32,
+            priority: self.any() as u8,
+            key: self.option(Random::text),
+            args: self.json(),
+            progress: Progress { current: self.any(), total: self.any(), message: self.text() },
+            result: self.option(Random::json),
+            error: self.option(Random::text),
+            scheduled_at: self.option(Random::at),
+            created_at: self.at(),
+            due_at: self.at(),
+            started_at: self.option(Random::at),
+            finished_at: self.option(Random::at),
+        }
+    }
+
+    /// One event of every kind, in the order of their numbers.
+    pub fn events(&mut self) -> Vec<Event> {
+        let r = self;
+        vec![
+            JobAdded {
+                job: r.job(),
+                task: r.task(),
+                priority: r.any() as u8,
+                due: r.at(),
+                relative: r.below(2) == 0,
+                key: r.option(Random::text),
+                args: r.json(),
+                occurrence: r.option(Random::occurrence),
+            }
+            .into(),
+            JobDue { job: r.job() }.into(),
+            AttemptStarted { job: r.job(), attempt: r.any() as u32 }.into(),
+            AttemptSpawned {
+                job: r.job(),
+                attempt: r.any() as u32,
+                process: Process {
+                    pid: r.any() as u32,
+                    start_time: r.any(),
+                    boot_id: u128::from(r.any()) << 64 | u128::from(r.any()),
+                },
+            }
+            .into(),
+            AttemptSettled { job: r.job() }.into(),
+            JobProgressed { job: r.job(), current: r.any(), total: r.any(), message: r.text() }.into(),
+            JobCompleted { job: r.job(), result: r.option(Random::json) }.into(),
+            AttemptFailed { job: r.job(), error: r.text(), retry_at: r.at() }.into(),
+            JobDiscarded { job: r.job(), error: r.text() }.into(),
+            StopRequested { job: r.job(), reason: r.text() }.into(),
+            JobCancelled { job: r.job(), reason: r.text() }.into(),
+            JobInterrupted { job: r.job(), reason: r.text(), suspect: r.below(2) == 0 }.into(),
+            JobResumed { job: r.job() }.into(),
+            JobHeld { job: r.job(), reason: r.text() }.into(),
+            JobRetried { job: r.job(), finished: r.option(|r| Finished { task: r.task(), view: r.view() }) }.into(),
+            TaskDefined {
+                task: r.task(),
+                name: r.text(),
+                policy: r.policy(),
+                next: (0..r.below(4)).map(|_| r.option(Random::at)).collect(),
+            }
+            .into(),
+            TaskRemoved { task: r.task() }.into(),
+            TaskPaused { task: r.task() }.into(),
+            TaskUnpaused { task: r.task() }.into(),
+            OccurrenceDecided {
+                task: r.task(),
+                schedule: r.any() as u16,
+                instant: r.at(),
+                outcome: r.outcome(),
+                reason: r.text(),
+                job: r.option(Random::job),
+                next: r.option(Random::at),
+            }
+            .into(),
+            OccurrencesPassed {
+                task: r.task(),
+                schedule: r.any() as u16,
+                first: r.at(),
+                gaps: (0..r.below(30)).map(|_| r.any()).collect(),
+                outcome: r.outcome(),
+                reason: r.text(),
+                next: r.option(Random::at),
+            }
+            .into(),
+            ScheduleMoved { task: r.task(), schedule: r.any() as u16, decided: r.at(), next: r.option(Random::at) }
+                .into(),
+            DaemonStarted { version: r.text(), pid: r.any() as u32, boot_id: r.text(), clean: r.below(2) == 0 }.into(),
+            DaemonStopped {}.into(),
+            ClockStepped { milliseconds: r.any() as i64 }.into(),
+            ClockSuspended { duration: r.duration() }.into(),
+            SweepFinished { findings: r.any() as u32, fixed: r.any() as u32 }.into(),
+        ]
+    }
+}

@@ -1,0 +1,52 @@
+//! The sweep as an operator sees it.
+
+use serde_json::{Value, json};
+
+use crate::daemon::Place;
+use crate::said;
+
+#[test]
+fn a_healthy_daemon_has_no_findings_however_often_it_is_asked() {
+    let place = Place::new("[task.ok]\ncommand = [\"true\"]");
+    let daemon = place.start();
+    for _ in 0..20 {
+        daemon.add(json!({ "task": "ok" }));
+        assert_eq!(daemon.post("/v1/repair", json!({})), json!({ "findings": [], "fixed": 0, "dry_run": false }));
+        assert_eq!(daemon.post("/v1/repair", json!({ "dry_run": true }))["findings"], json!([]));
+    }
+}
+
+#[test]
+fn a_daemon_that_has_just_come_back_is_healthy() {
+    let place = Place::new("[task.ok]\ncommand = [\"true\"]");
+    for _ in 0..5 {
+        let daemon = place.start();
+        assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]));
+        assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]));
+        let job = daemon.add(json!({ "task": "ok" }));
+        daemon.wait_state(job, "completed");
+        daemon.kill();
+    }
+}
+
+#[test]
+fn the_last_sweep_can_be_read_without_another_one() {
+    let place = Place::new("[task.long]\nshell = \"exec sleep 1000\"");
+    let daemon = place.start();
+    let job = daemon.add(json!({ "task": "long" }));
+    daemon.wait_state(job, "running");
+    daemon.kill();
+
+    let daemon = place.start();
+    let swept: Value = serde_json::from_str(&said(&place.cli(["repair", "--last", "--json"]))).unwrap();
+    assert_eq!((&swept["fixed"], &swept["dry_run"]), (&json!(1), &json!(false)));
+    assert_eq!(swept["findings"][0]["invariant"], "interrupted-jobs");
+    assert_eq!(swept, daemon.get("/v1/repair"), "asking again is not another sweep");
+    assert!(said(&place.cli(["repair", "--last"])).contains("interrupted-jobs"));
+
+    daemon.post("/v1/repair", json!({ "dry_run": true }));
+    assert_eq!(swept, daemon.get("/v1/repair"), "a dry run is not the last sweep");
+    daemon.post("/v1/repair", json!({}));
+    assert_eq!(daemon.get("/v1/repair")["findings"], json!([]));
+    assert_eq!(place.cli(["repair", "--last", "--dry-run"]).status.code(), Some(2));
+}

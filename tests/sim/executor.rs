@@ -1,0 +1,79 @@
+//! Attempts without processes: what each does is decided when it is started.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use daybook::core::command::{Command, Ending};
+use daybook::core::event::Process;
+use daybook::core::id::JobId;
+use daybook::core::json::Json;
+use daybook::core::view::Progress;
+
+use crate::random::Random;
+
+/// Reports to come, each at an instant by the time awake. They are told in the order of their numbers.
+#[derive(Default)]
+pub struct Executor {
+    reports: BTreeMap<(Duration, u64), Command>,
+    count: u64,
+    /// Every attempt succeeds at once from now on.
+    pub obedient: bool,
+}
+
+impl Executor {
+    fn report(&mut self, at: Duration, command: Command) {
+        self.count += 1;
+        self.reports.insert((at, self.count), command);
+    }
+
+    pub fn start(&mut self, job: JobId, attempt: u32, now: Duration, random: &mut Random) {
+        let succeeded = || Ending::Succeeded { result: Some(Json::trusted("1")) };
+        let ended = |ending| Command::ReportEnded { job, attempt, ending };
+        if self.obedient {
+            return self.report(now, ended(succeeded()));
+        }
+        let after = |random: &mut Random, max: u64| now + Duration::from_millis(random.below(max));
+        let process = Process { pid: job.0 as u32, start_time: u64::from(attempt), boot_id: 1 };
+        self.report(now, Command::ReportSpawned { job, attempt, process });
+        if random.once_in(4) {
+            let progress = Progress { current: 1, total: 2, message: "half".into() };
+            self.report(after(random, 2_000), Command::ReportProgress { job, attempt: Some(attempt), progress });
+        }
+        let failed = || Ending::Failed { error: "exit code 1".into() };
+        let end = after(random, 3_000);
+        match random.below(10) {
+            0..=3 => self.report(end, ended(succeeded())),
+            4 | 5 => self.report(end, ended(failed())),
+            6 => self.report(now + Duration::from_secs(40 + random.below(100)), ended(succeeded())), // slow
+            7 => {} // hangs until it is stopped
+            8 => {
+                self.report(end, ended(failed()));
+                self.report(after(random, 60_000), ended(succeeded())); // twice, and otherwise
+            }
+            _ => {
+                self.report(end, ended(succeeded()));
+                self.report(end, ended(succeeded()));
+            }
+        }
+    }
+
+    pub fn stop(&mut self, job: JobId, attempt: u32, now: Duration, random: &mut Random) {
+        let ending = match random.below(4) {
+            0 => Ending::Succeeded { result: None },
+            1 => Ending::Failed { error: "signal 15".into() },
+            _ => Ending::Stopped,
+        };
+        let after = now + Duration::from_millis(if self.obedient { 0 } else { random.below(5_000) });
+        self.report(after, Command::ReportEnded { job, attempt, ending });
+    }
+
+    /// What is to be told by now.
+    pub fn due(&mut self, now: Duration) -> Vec<Command> {
+        let later = self.reports.split_off(&(now + Duration::from_nanos(1), 0));
+        std::mem::replace(&mut self.reports, later).into_values().collect()
+    }
+
+    pub fn next(&self) -> Option<Duration> {
+        self.reports.first_key_value().map(|((at, _), _)| *at)
+    }
+}

@@ -1,0 +1,460 @@
+//! The daemon's loop over a simulated world: gather into one commit while another is in flight, release what waited
+//! for a commit once it is on disk, and stop, be killed and start again.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use daybook::clock::{Clock, Now, SimulatedClock};
+use daybook::core::command::Command;
+use daybook::core::effect::Effect;
+use daybook::core::id::{JobId, Seq};
+use daybook::core::policy::TaskPolicy;
+use daybook::core::state::{Durable, picture};
+use daybook::core::time::Timestamp;
+use daybook::engine::machine::{Machine, Sealed};
+use daybook::engine::recover::{Projections, recover};
+use daybook::engine::release::Release;
+use daybook::journal::{Disk, Epoch, Journal, Keep, MemoryJournal};
+
+use crate::checks::{self, Model};
+use crate::clients::{self, Ask, Config};
+use crate::executor::Executor;
+use crate::past::Past;
+use crate::random::Random;
+
+/// 2026-01-01T00:00:00Z.
+const BEGIN: Timestamp = Timestamp(1_767_225_600_000);
+
+/// What happens in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything, also a clock that is set back.
+    Lively,
+    /// The clock is never set back, so no instant can come twice.
+    Forward,
+    /// As before; and at every append the disk is cut, and what is recovered from it lives on for a while.
+    Cut,
+    /// What lives on after a cut.
+    Branch,
+}
+
+/// What a client was told, once its commit was on disk.
+#[derive(Clone, Debug)]
+pub enum Told {
+    Added {
+        job: JobId,
+        created: bool,
+        key: Option<Box<str>>,
+    },
+    Cancelled(JobId),
+    /// Anything else: it counts for the hash.
+    Other(#[expect(dead_code, reason = "shown, and so hashed, by Debug")] String),
+}
+
+/// A commit on its way to the disk, and the state as of it.
+struct Flight {
+    sealed: Sealed,
+    picture: Durable,
+}
+
+/// What becomes of a commit that is in flight when the daemon is killed.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Lost,
+    /// Its last parts are missing.
+    Torn(usize),
+    There,
+}
+
+pub struct World {
+    mode: Mode,
+    random: Random,
+    clock: SimulatedClock,
+    config: Config,
+    machine: Machine,
+    journal: MemoryJournal,
+    past: Past,
+    flight: Option<Flight>,
+    executor: Executor,
+    model: Model,
+    told: Arc<Mutex<Vec<Told>>>,
+    /// A picture that is being written: its checksum, and in how many steps it is done.
+    checkpoint: Option<(Durable, u64, u64)>,
+    boots: u32,
+    hash: u64,
+}
+
+impl World {
+    pub fn new(seed: u64, mode: Mode) -> World {
+        let mut random = Random::new(seed ^ 0xdab0_0000);
+        let config = clients::config(&mut random);
+        let (journal, _) = MemoryJournal::open(Disk::default()).unwrap();
+        let mut world = World {
+            mode,
+            clock: SimulatedClock::at(BEGIN + Duration::from_millis(random.below(100_000))),
+            random,
+            config,
+            machine: Machine::new(Default::default(), true),
+            journal,
+            past: Past::default(),
+            flight: None,
+            executor: Executor::default(),
+            model: Model::default(),
+            told: Arc::default(),
+            checkpoint: None,
+            boots: 0,
+            hash: 0,
+        };
+        world.boot(Disk::default(), true);
+        world
+    }
+
+    /// Lives for so many steps, comes to rest, and returns a hash of all that was stored, told and ordered.
+    pub fn live(mut self, steps: usize) -> u64 {
+        for _ in 0..steps {
+            self.step();
+        }
+        self.rest();
+        checks::at_the_end(&self.model, self.past.rows(), self.mode != Mode::Lively);
+        self.hash
+    }
+
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        self.hash = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.hash);
+    }
+
+    fn step(&mut self) {
+        match self.random.below(40) {
+            0..=15 => {
+                let last = self.machine.state().scalars().last_job;
+                let asks = (0..1 + self.random.below(4))
+                    .map(|_| clients::ask(&mut self.random, &self.config, last, self.clock.now().wall))
+                    .collect();
+                self.turn(asks);
+            }
+            16..=27 => self.wait(),
+            28..=31 => self.land(),
+            32 => self.past.flush(),
+            33 => drop(self.journal.upkeep().mark_head().unwrap()),
+            34 => self.picture(),
+            35 => {
+                let keep = Keep { after: self.past.applied(), since: Timestamp(i64::MAX), bytes_max: 0 };
+                self.journal.upkeep().drop_before(keep).unwrap();
+            }
+            36 => self.disturb_the_clock(),
+            37 if self.random.once_in(3) => self.stop(),
+            38 if self.random.once_in(2) => {
+                let fate = *self.random.pick(&[Fate::Lost, Fate::Torn(1), Fate::Torn(2), Fate::There]);
+                self.kill(fate);
+            }
+            _ => self.turn(vec![Ask::Look]),
+        }
+        self.write_picture();
+        if self.random.once_in(2) {
+            self.land();
+        }
+    }
+
+    /// Lets time pass, mostly up to the instant when something is to be done.
+    fn wait(&mut self) {
+        let now = self.now();
+        let timer = self.machine.state().next_due().map(|due| due.since(now.wall));
+        let report = self.executor.next().map(|at| at.saturating_sub(now.awake));
+        let next = timer.into_iter().chain(report).min().unwrap_or(Duration::from_secs(1));
+        let most = Duration::from_millis(match self.random.below(12) {
+            0 => self.random.below(150_000), // the engine was kept from its work
+            1..=3 => self.random.below(1_000),
+            _ => 20_000,
+        });
+        self.clock.pass(if self.random.once_in(12) { most } else { next.min(most) });
+        self.turn(Vec::new());
+    }
+
+    fn disturb_the_clock(&mut self) {
+        let most = *self.random.pick(&[2_000, 100_000, 20_000_000]);
+        let length = self.random.below(most) as i64;
+        match self.random.below(3) {
+            0 => self.clock.suspend(Duration::from_millis(length as u64 / 50)),
+            1 if self.mode == Mode::Lively => self.clock.step(-length),
+            _ => self.clock.step(length / 50),
+        }
+        self.turn(Vec::new());
+    }
+
+    /// One turn of the loop: reports and asks are gathered, and committed unless a commit is in flight.
+    fn turn(&mut self, asks: Vec<Ask>) {
+        let reports = self.executor.due(self.now().awake);
+        if self.flight.is_some() && asks.is_empty() && reports.is_empty() {
+            return;
+        }
+        self.machine.begin(self.clock.now());
+        for report in reports {
+            let _: Result<_, _> = self.machine.run(&report);
+            self.machine.reply(Box::new(|| ()));
+        }
+        for ask in asks {
+            self.perform(ask);
+        }
+        if self.flight.is_none() {
+            self.seal();
+        }
+    }
+
+    fn perform(&mut self, ask: Ask) {
+        let (machine, past) = (&mut self.machine, &self.past);
+        let told = match ask {
+            Ask::Add(jobs) => {
+                let add = |job: daybook::core::command::AddJob| {
+                    let key = job.key.clone();
+                    match machine.add(job, past) {
+                        Ok((job, created)) => Told::Added { job, created, key },
+                        Err(rejection) => Told::Other(rejection.to_string()),
+                    }
+                };
+                jobs.into_iter().map(add).collect()
+            }
+            Ask::Cancel(job) => match machine.run(&Command::CancelJob { job, reason: "asked to".into() }) {
+                Ok(_) => vec![Told::Cancelled(job)],
+                Err(rejection) => vec![Told::Other(rejection.to_string())],
+            },
+            Ask::Retry(job) => match machine.retry(job, past) {
+                Ok(_) => vec![Told::Other(format!("{job} retried"))],
+                Err(rejection) => {
+                    let known = job <= machine.state().scalars().last_job && job > JobId(0);
+                    assert!(!known || rejection.code() != "not_found", "job {job} was added, and is nowhere");
+                    vec![Told::Other(rejection.to_string())]
+                }
+            },
+            Ask::Pause(task) => vec![Told::Other(format!("{:?}", machine.run(&Command::PauseTask { task })))],
+            Ask::Resume(task) => vec![Told::Other(format!("{:?}", machine.run(&Command::ResumeTask { task })))],
+            Ask::Reload(config) => {
+                self.config = config.clone();
+                vec![Told::Other(format!("{:?}", machine.define(config.into_iter().collect())))]
+            }
+            Ask::Sweep { dry_run, thorough } => {
+                let projections = vec![("history", past.applied())];
+                vec![Told::Other(format!("{:?}", machine.sweep(dry_run, thorough, projections)))]
+            }
+            Ask::Look => vec![Told::Other(machine.state().jobs().len().to_string())],
+        };
+        let tell = self.told.clone();
+        self.machine.reply(Box::new(move || tell.lock().unwrap().extend(told)));
+    }
+
+    /// Ends the gathering. A commit with events goes on its way; one without waits for nothing.
+    fn seal(&mut self) {
+        let Some(sealed) = self.machine.seal() else { return };
+        if sealed.events == 0 {
+            return self.release(sealed.release);
+        }
+        let picture = self.machine.state().picture();
+        self.flight = Some(Flight { sealed, picture });
+    }
+
+    /// The commit in flight gets to the disk, and what waited for it is let out.
+    fn land(&mut self) {
+        let Some(flight) = self.flight.take() else { return };
+        let before = (self.mode == Mode::Cut).then(|| self.journal.disk());
+        let Flight { sealed, picture } = flight;
+        append(&mut self.journal, &sealed);
+        self.note(&sealed.payload);
+        if let Some(before) = before {
+            let mut torn = self.journal.disk();
+            torn.tear(1 + self.random.below(3) as usize);
+            self.branch(before, self.model.clone());
+            self.branch(torn, self.model.clone());
+        }
+        self.model.take(&sealed, picture);
+        if self.mode == Mode::Cut {
+            self.branch(self.journal.disk(), self.model.clone());
+        }
+        self.release(sealed.release);
+        // What was gathered meanwhile goes next.
+        self.turn_around();
+    }
+
+    fn turn_around(&mut self) {
+        if self.machine.is_gathering() {
+            self.seal();
+        }
+    }
+
+    fn release(&mut self, mut release: Release) {
+        assert!(release.seq <= self.journal.tip().seq, "commit {} is let out and not on disk", release.seq);
+        self.past.append(release.seq, release.at, std::mem::take(&mut release.rows));
+        self.machine.released(release.seq);
+        let awake = self.now().awake;
+        for effect in release.effects.drain(..) {
+            self.note(format!("{effect:?}").as_bytes());
+            match effect {
+                Effect::StartAttempt(start) => {
+                    self.model.start(start.job, start.attempt);
+                    self.executor.start(start.job, start.attempt, awake, &mut self.random);
+                }
+                Effect::StopAttempt { job, attempt } => self.executor.stop(job, attempt, awake, &mut self.random),
+            }
+        }
+        release.replies.drain(..).for_each(|reply| reply());
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        for told in told {
+            self.note(format!("{told:?}").as_bytes());
+            self.model.hear(told);
+        }
+    }
+
+    /// Begins a checkpoint, as the engine does: between two commits, and the journal goes on in a new generation.
+    fn picture(&mut self) {
+        if self.flight.is_some() || self.machine.gathered_bytes() > 0 || self.checkpoint.is_some() {
+            return;
+        }
+        self.journal.rotate().unwrap();
+        let picture = self.machine.state().picture();
+        self.checkpoint = Some((picture, self.journal.tip().checksum, 1 + self.random.below(20)));
+    }
+
+    fn write_picture(&mut self) {
+        let Some((picture, checksum, left)) = &mut self.checkpoint else { return };
+        *left -= 1;
+        if *left > 0 {
+            return;
+        }
+        self.past.flush();
+        let (head, mut chunks) = (picture::head(picture), picture::chunks(picture));
+        self.journal.upkeep().put_checkpoint(picture.scalars.seq, *checksum, &head, &mut chunks).unwrap();
+        drop(chunks);
+        self.checkpoint = None;
+    }
+
+    fn stop(&mut self) {
+        self.turn(vec![]);
+        self.machine.begin(self.clock.now());
+        self.machine.drain();
+        self.land();
+        self.machine.begin(self.clock.now());
+        self.machine.close();
+        while self.flight.is_some() || self.machine.is_gathering() {
+            self.land();
+            self.turn_around();
+        }
+        self.kill(Fate::Lost);
+    }
+
+    /// The daemon is gone, from one instant to the next, and some time later there is another.
+    fn kill(&mut self, fate: Fate) {
+        if let Some(Flight { sealed, picture }) = self.flight.take() {
+            match fate {
+                Fate::Lost => {}
+                Fate::Torn(parts) => {
+                    append(&mut self.journal, &sealed);
+                    let mut disk = self.journal.disk();
+                    disk.tear(parts);
+                    let (_, opened) = MemoryJournal::open(disk.clone()).unwrap();
+                    assert!(opened.tip.seq < sealed.seq, "a torn commit is none");
+                    return self.restart(disk);
+                }
+                Fate::There => {
+                    append(&mut self.journal, &sealed);
+                    self.model.take(&sealed, picture);
+                }
+            }
+        }
+        self.restart(self.journal.disk());
+    }
+
+    fn restart(&mut self, disk: Disk) {
+        self.past.crash();
+        self.told.lock().unwrap().clear();
+        self.flight = None;
+        self.checkpoint = None;
+        self.executor = Executor::default();
+        self.clock.pass(Duration::from_millis(self.random.below(90_000)));
+        let rebooted = self.random.once_in(3);
+        self.boot(disk, rebooted);
+    }
+
+    fn boot(&mut self, disk: Disk, rebooted: bool) {
+        self.boots += u32::from(rebooted);
+        let (journal, _) = MemoryJournal::open(disk).unwrap();
+        self.journal = journal;
+        let recovered = recover(&*self.journal.reader(), &*self.journal.upkeep(), &self.past).unwrap();
+        checks::recovered(&self.model, &recovered.state, self.past.rows());
+        self.machine = Machine::new(recovered.state, true);
+        let before = self.machine.state().picture();
+        let boot_id = format!("boot-{}", self.boots).into();
+        let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id };
+        self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
+        checks::booted(&before, self.machine.state(), self.clock.now().wall);
+        self.seal();
+        self.land();
+    }
+
+    /// The same world as a crash with this disk would leave it, for a short life of its own.
+    fn branch(&mut self, disk: Disk, model: Model) {
+        let (journal, _) = MemoryJournal::open(Disk::default()).unwrap();
+        let mut branch = World {
+            mode: Mode::Branch,
+            random: Random::new(self.random.next()),
+            clock: SimulatedClock::at(self.now().wall),
+            config: self.config.clone(),
+            machine: Machine::new(Default::default(), true),
+            journal,
+            past: self.past.clone(),
+            flight: None,
+            executor: Executor::default(),
+            model,
+            told: Arc::default(),
+            checkpoint: None,
+            boots: self.boots,
+            hash: 0,
+        };
+        branch.restart(disk);
+        branch.live(8);
+    }
+
+    /// Lets everything end: no more schedules, nobody asks, every attempt succeeds.
+    fn rest(&mut self) {
+        self.executor.obedient = true;
+        if self.mode == Mode::Cut {
+            self.mode = Mode::Branch; // a branch of its own would bring back the schedule that is taken away here
+        }
+        for policy in self.config.values_mut() {
+            *policy = TaskPolicy { schedules: Vec::new(), queue_size: 1000, ..policy.clone() };
+        }
+        for task in 0..3 {
+            let policy = self.config.get(clients::STEADY).unwrap().clone();
+            self.config.entry(format!("task-{task}").into()).or_insert(policy);
+        }
+        let config = self.config.clone();
+        self.turn(Vec::new());
+        self.land();
+        let mut asks = vec![Ask::Reload(config)];
+        asks.extend((0..3).map(|task| Ask::Resume(format!("task-{task}").into())));
+        self.turn(asks);
+        let mut rounds = 0;
+        while !self.machine.state().jobs().is_empty() || self.flight.is_some() || self.machine.is_gathering() {
+            self.land();
+            let state = self.machine.state();
+            let held: Vec<JobId> = state.index().interrupted.iter().copied().collect();
+            let running: Vec<(JobId, u32)> =
+                state.durable().running.iter().map(|(id, running)| (*id, running.attempt)).collect();
+            let awake = self.now().awake;
+            for (job, attempt) in running {
+                self.executor.start(job, attempt, awake, &mut self.random);
+            }
+            self.clock.pass(Duration::from_secs(10));
+            self.turn(held.into_iter().map(Ask::Retry).collect());
+            rounds += 1;
+            assert!(rounds < 20_000, "it does not come to rest: {:?}", self.machine.state().jobs().iter().next());
+        }
+        self.past.flush();
+    }
+}
+
+fn append(journal: &mut MemoryJournal, sealed: &Sealed) {
+    assert_eq!(sealed.seq, Seq(journal.tip().seq.0 + 1));
+    journal.append(Epoch(1), sealed.seq, sealed.at, sealed.events, &sealed.payload).unwrap();
+}
