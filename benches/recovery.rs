@@ -14,15 +14,23 @@ const ROUNDS: usize = 3;
 /// Bytes of a job as stored.
 const JOB_BYTES: usize = 200;
 
-/// A bulk call of jobs of 200 bytes.
-pub fn bulk() -> Vec<u8> {
-    let filler = "x".repeat(JOB_BYTES - 47);
-    let line = format!(r#"{{"task":"mail","args":{{"to":"user@example.com","x":"{filler}"}}}}"#);
-    client::add(&vec![line; BULK].join("\n"), "application/x-ndjson")
+/// A bulk call of jobs of 200 bytes, each with other arguments: half of them text, half of them noise.
+fn bulk() -> Vec<u8> {
+    let noise = |i: usize| xxhash_rust::xxh3::xxh3_128(&i.to_le_bytes());
+    let lines = (0..BULK).map(|i| {
+        let (user, token) = (noise(2 * i), noise(2 * i + 1));
+        let args = format!(
+            r#"{{"to":"user-{:016x}@example.com","subject":"Your order {i:08} has been sent","token":"{token:048x}","x":"{}"}}"#,
+            user as u64,
+            "x".repeat(21),
+        );
+        format!(r#"{{"task":"mail","args":{args}}}"#)
+    });
+    client::add(&lines.collect::<Vec<_>>().join("\n"), "application/x-ndjson")
 }
 
 /// The config of a daemon that takes jobs in, and of one that works on them.
-pub fn config(execution: bool) -> String {
+fn config(execution: bool) -> String {
     format!("execution = {execution}\n\n[task.mail]\ncommand = [\"true\"]\n")
 }
 

@@ -95,10 +95,11 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
                 if count == 0 {
                     break;
                 }
-                acts.extend(taken.drain(..));
             }
             () = pass(wait), if !in_flight => {}
         }
+        // Whichever came first: taking may have been cut short after it had taken some, and they must not be left.
+        acts.extend(taken.drain(..));
         if !in_flight {
             engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         }
