@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::{CONFIG_DEFAULT, Common};
 use crate::daemon::{self, Options};
 use crate::error::Exit;
+use crate::history;
 use crate::journal::LockError;
 
 /// Run the daemon
@@ -39,6 +40,9 @@ impl From<daemon::Failure> for Failure {
             Why::Lock(LockError::Held { .. }) => (Exit::No, "`daybook status` shows the one that runs"),
             Why::Lock(LockError::Io { .. }) => (Exit::Disk, "check the path, its owner and its mode"),
             Why::Journal(_) | Why::Recover(_) => (Exit::Disk, "`daybook journal verify` tells what is whole"),
+            Why::History(history::Error::Io { .. } | history::Error::Stopped { .. }) => {
+                (Exit::Disk, "mend the disk, or make room, and start it again: nothing is lost")
+            }
             Why::History(_) => (Exit::Disk, "a damaged projection may be deleted: it is made again from the journal"),
             Why::Socket { .. } => (Exit::No, "stop or move what is there, or use another `socket`"),
             Why::File { .. } => (Exit::Disk, "check the path, its owner and its mode"),

@@ -59,6 +59,15 @@ pub enum Failure {
     Internal(String),
 }
 
+impl From<engine_run::Error> for Failure {
+    fn from(error: engine_run::Error) -> Failure {
+        match error {
+            engine_run::Error::Journal(error) => error.into(),
+            engine_run::Error::History(error) => error.into(),
+        }
+    }
+}
+
 fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     let path = path.to_owned();
     move |source| Failure::File { what, path, source }
@@ -228,7 +237,7 @@ async fn serve(
 }
 
 /// Runs the engine, and brings everything to disk when it ends.
-async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), journal::Error> {
+async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), engine_run::Error> {
     let engine = engine_run::run(engine, inbox).await?;
     let seq = engine.machine.state().scalars().seq;
     if let Err(error) = engine.archive.sync(seq) {

@@ -54,7 +54,10 @@ impl Archive {
     }
 
     /// Takes the rows of a commit of the time `at` that is on disk.
-    pub fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
+    ///
+    /// An error says that a projection could not be written. What it lacks could neither be shown nor be known by
+    /// its key, so nobody may be told of the commit: a start projects it again from the journal.
+    pub fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error> {
         let (mut jobs, mut occurrences, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for row in rows {
             let bytes = row.encode();
@@ -78,6 +81,7 @@ impl Archive {
         self.jobs.append(seq, jobs);
         self.occurrences.append(seq, occurrences);
         self.keys.append(seq, keys);
+        self.stores().into_iter().try_for_each(Store::check)
     }
 
     /// The commit up to which all projections are on disk.

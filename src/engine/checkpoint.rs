@@ -16,6 +16,8 @@ const BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// grows with it (sled's cache has no bound that holds) and is gone with the next; a switch holds up commits for some
 /// milliseconds.
 const GENERATION_BYTES: u64 = 32 * 1024 * 1024;
+const _: () =
+    assert!(picture::CHUNK_BYTES_MAX <= journal::CHUNK_BYTES_MAX, "a job could keep any checkpoint from being");
 
 /// Decides when a checkpoint is due, and has it written on a thread of its own.
 pub struct Checkpointer {

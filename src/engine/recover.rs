@@ -9,6 +9,7 @@ use crate::core::projection::{self, Row};
 use crate::core::state::State;
 use crate::core::state::picture::Loader;
 use crate::core::time::Timestamp;
+use crate::history;
 use crate::journal::{self, Commit, Reader, Upkeep};
 
 /// Why the state could not be brought back.
@@ -16,6 +17,8 @@ use crate::journal::{self, Commit, Reader, Upkeep};
 pub enum Error {
     #[error(transparent)]
     Journal(#[from] journal::Error),
+    #[error(transparent)]
+    History(#[from] history::Error),
     #[error("commit {seq} cannot be read: {source}")]
     Commit { seq: Seq, source: CodecError },
     #[error("the checkpoint as of commit {seq} cannot be read: {source}")]
@@ -34,7 +37,7 @@ pub trait Projections {
     /// The commit up to which everything is on disk.
     fn applied(&self) -> Seq;
     /// Takes the rows of a commit; one that is there already changes nothing.
-    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>);
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error>;
 }
 
 impl Projections for Archive {
@@ -42,8 +45,8 @@ impl Projections for Archive {
         Archive::applied(self)
     }
 
-    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
-        Archive::append(self, seq, at, rows);
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error> {
+        Archive::append(self, seq, at, rows)
     }
 }
 
@@ -52,8 +55,8 @@ impl<P: Projections> Projections for Arc<P> {
         P::applied(self)
     }
 
-    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) {
-        P::append(self, seq, at, rows);
+    fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error> {
+        P::append(self, seq, at, rows)
     }
 }
 
@@ -78,7 +81,7 @@ pub fn recover(reader: &dyn Reader, upkeep: &dyn Upkeep, archive: &impl Projecti
         let wanted = commit.seq > applied;
         replay(&mut state, &commit, wanted.then_some(&mut rows))?;
         if wanted {
-            archive.append(commit.seq, commit.at, rows);
+            archive.append(commit.seq, commit.at, rows)?;
         }
     }
     Ok(Recovered { state, replayed })

@@ -2,7 +2,8 @@
 //!
 //! A small commit is written here, without a hop to another thread, and what arrives meanwhile becomes the next
 //! one. A big one goes to the journal's thread, and the next is gathered while it is flushed. Either way the size of
-//! a commit follows the load. A flush that fails ends the loop, and the daemon with it: memory is ahead of the disk.
+//! a commit follows the load. A flush that fails, or a history that can no longer be written, ends the loop, and the
+//! daemon with it: memory is ahead of the disk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +20,7 @@ use crate::clock::Clock;
 use crate::core::effect::{Effect, StartAttempt};
 use crate::core::id::{JobId, Seq};
 use crate::core::limits;
+use crate::history;
 use crate::journal::{self, Epoch, Journal, Upkeep};
 
 /// Acts taken into one commit.
@@ -51,6 +53,15 @@ pub(super) fn lock(journal: &SharedJournal) -> MutexGuard<'_, Box<dyn Journal>> 
     journal.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
+/// Why the engine cannot go on: memory is ahead of the disk.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    #[error(transparent)]
+    History(#[from] history::Error),
+}
+
 /// All that the loop works with.
 pub struct Engine {
     pub machine: Machine,
@@ -70,7 +81,7 @@ struct InFlight {
 }
 
 /// Runs until every handle is gone or the last act of a stopping daemon says so.
-pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal::Error> {
+pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> {
     let (to_writer, mut written) = writer(engine.journal.clone(), engine.epoch);
     let mut taken: Vec<Act> = Vec::with_capacity(ACTS_PER_COMMIT);
     // Taken and not yet run: those that did not fit into a commit go into the next one.
@@ -98,7 +109,7 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
             }
             () = pass(wait), if !in_flight => {}
         }
-        // Whichever came first: taking may have been cut short after it had taken some, and they must not be left.
+        // Whichever came first: acts may have been taken by then.
         acts.extend(taken.drain(..));
         if !in_flight {
             engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
@@ -110,7 +121,7 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, journal
         let Some(sealed) = engine.machine.seal() else { continue };
         progressed = sealed.events > 0;
         if sealed.events == 0 {
-            engine.release(sealed.release, &inbox);
+            engine.release(sealed.release, &inbox)?;
         } else if sealed.payload.len() <= INLINE_BYTES_MAX {
             let Sealed { seq, at, events, payload, release } = sealed;
             let written = lock(&engine.journal).append(engine.epoch, seq, at, events, &payload);
@@ -192,27 +203,25 @@ impl Engine {
     }
 
     /// Commits what was gathered before the loop began: the start of the daemon.
-    fn commit_first(&mut self, inbox: &Inbox) -> Result<(), journal::Error> {
+    fn commit_first(&mut self, inbox: &Inbox) -> Result<(), Error> {
         let Some(Sealed { seq, at, events, payload, release }) = self.machine.seal() else { return Ok(()) };
         if events == 0 {
-            self.release(release, inbox);
-            return Ok(());
+            return self.release(release, inbox);
         }
         let written = lock(&self.journal).append(self.epoch, seq, at, events, &payload);
         self.landed(InFlight { written, bytes: payload.len(), release }, inbox)
     }
 
-    fn landed(&mut self, flight: InFlight, inbox: &Inbox) -> Result<(), journal::Error> {
+    fn landed(&mut self, flight: InFlight, inbox: &Inbox) -> Result<(), Error> {
         let checksum = flight.written?;
         self.checkpointer.wrote(flight.bytes, checksum);
-        self.release(flight.release, inbox);
-        Ok(())
+        self.release(flight.release, inbox)
     }
 
     /// Lets out what waited for a commit: first the history, so that whoever is told of an end can look it up.
-    fn release(&mut self, mut release: Release, inbox: &Inbox) {
+    fn release(&mut self, mut release: Release, inbox: &Inbox) -> Result<(), Error> {
         let seq: Seq = release.seq;
-        self.archive.append(seq, release.at, std::mem::take(&mut release.rows));
+        self.archive.append(seq, release.at, std::mem::take(&mut release.rows))?;
         self.machine.released(seq);
         for effect in release.effects.drain(..) {
             match effect {
@@ -227,5 +236,6 @@ impl Engine {
             // Nobody following is no error.
             let _: Result<usize, _> = inbox.feed.send(committed);
         }
+        Ok(())
     }
 }

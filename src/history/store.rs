@@ -214,6 +214,11 @@ impl Store {
         }
     }
 
+    /// Whether it still takes rows: the reason of the failed write if it does not.
+    pub fn check(&self) -> Result<(), Error> {
+        self.shared.failure().map_or(Ok(()), |reason| Err(Error::Stopped { reason }))
+    }
+
     /// Says that commit `seq` has no rows here.
     pub fn advance(&self, seq: Seq) {
         self.append(seq, Vec::new());

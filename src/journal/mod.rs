@@ -41,9 +41,10 @@ use crate::core::id::Seq;
 use crate::core::time::Timestamp;
 
 /// Bytes of one commit's payload at most.
-pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of one chunk of a checkpoint at most. About 11 KB is best: compressed, it fits one entry.
-pub const CHUNK_BYTES_MAX: usize = 64 * 1024;
+pub const PAYLOAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of one chunk of a checkpoint at most. About 11 KB is best: compressed, it fits one entry; but the largest
+/// job has to fit too.
+pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of what the caller may note in a checkpoint's manifest at most.
 pub const META_BYTES_MAX: usize = 1024 * 1024;
 

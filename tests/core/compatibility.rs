@@ -115,7 +115,7 @@ impl Life {
     fn commit(&mut self) {
         let sealed = self.machine.seal().unwrap();
         self.journal.append(Epoch(1), sealed.seq, sealed.at, sealed.events, &sealed.payload).unwrap();
-        self.archive.append(sealed.seq, sealed.at, sealed.release.rows);
+        self.archive.append(sealed.seq, sealed.at, sealed.release.rows).unwrap();
         self.machine.released(sealed.seq);
     }
 

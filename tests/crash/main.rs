@@ -8,6 +8,7 @@ mod checkpoint;
 mod damage;
 mod disk;
 mod execution;
+mod history;
 mod interrupted;
 mod kill;
 mod leftovers;

@@ -8,6 +8,7 @@ use daybook::core::time::Timestamp;
 use daybook::core::view::JobView;
 use daybook::engine::machine::{Lookup, Unreadable};
 use daybook::engine::recover::Projections;
+use daybook::history;
 
 #[derive(Clone, Default)]
 pub struct Past(RefCell<Rows>);
@@ -51,13 +52,14 @@ impl Projections for Past {
         self.0.borrow().applied
     }
 
-    fn append(&self, seq: Seq, _at: Timestamp, rows: Vec<Row>) {
+    fn append(&self, seq: Seq, _at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error> {
         let mut mine = self.0.borrow_mut();
         if seq > mine.appended {
             assert!(mine.appended == Seq(0) || seq == mine.appended.next(), "commit {seq} comes out of turn");
             mine.appended = seq;
             mine.rows.extend(rows.into_iter().map(|row| (seq, row)));
         }
+        Ok(())
     }
 }
 

@@ -166,7 +166,10 @@ async fn a_flush_that_fails_tells_nobody_and_starts_nothing() {
         for client in clients {
             told.extend(client.await.unwrap());
         }
-        assert!(matches!(engine.await.unwrap(), Err(Error::Io { .. })), "append {append}");
+        assert!(
+            matches!(engine.await.unwrap(), Err(daybook::engine::run::Error::Journal(Error::Io { .. }))),
+            "append {append}"
+        );
         let (journal, _) = MemoryJournal::open(rig.disk.lock().unwrap().clone()).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let archive = Archive::open(dir.path(), Duration::from_secs(86_400), 1 << 30).unwrap();

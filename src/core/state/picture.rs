@@ -10,9 +10,18 @@ use super::task::Task;
 use super::{Durable, Running, Scalars};
 use crate::core::codec::{self, CodecError};
 use crate::core::id::JobId;
+use crate::core::limits;
 
 /// Raw bytes after which a chunk is closed: compressed it fits one entry of the journal's store.
 const CHUNK_BYTES: usize = 11 * 1024;
+/// Bytes of one record at most: what users can make large in a job, or a task, and twice what the rest takes.
+const RECORD_BYTES_MAX: usize = limits::ARGS_BYTES_MAX
+    + limits::KEY_BYTES_MAX
+    + 2 * limits::MESSAGE_BYTES_MAX
+    + limits::SCHEDULES_PER_TASK_MAX * (limits::SCHEDULE_BYTES_MAX + 64)
+    + 4 * 1024;
+/// Bytes of one chunk at most: a record begins in one that is not full.
+pub const CHUNK_BYTES_MAX: usize = CHUNK_BYTES + RECORD_BYTES_MAX;
 
 const TASK: u8 = 1;
 const JOB: u8 = 2;
