@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::daemon::{Daemon, Handlers};
 use crate::support::table::{Row, head, milliseconds, note, rate};
-use crate::support::{client, fresh, median, quantile, raw, remove};
+use crate::support::{client, fresh, median, process, quantile, raw, remove};
 
 const ROUNDS: usize = 5;
 const SLICE: Duration = Duration::from_millis(1000);
@@ -19,6 +19,8 @@ struct Round {
     one_p99: f64,
     fifty: f64,
     fifty_p99: f64,
+    /// Seconds of processor that the daemon takes for a job.
+    fifty_processor: f64,
     bulk: f64,
 }
 
@@ -45,6 +47,7 @@ pub fn run() {
     }
     .print();
     note("  p99", milliseconds(of(|round| round.fifty_p99)));
+    note("  processor time of the daemon a job", format!("{:.1} us", of(|round| round.fifty_processor) * 1e6));
     Row {
         name: "in bulk, 5,000 a call, 2 clients",
         measured: rate(of(|round| round.bulk)),
@@ -63,7 +66,9 @@ fn round(single: &[u8], bulk: &[u8]) -> Round {
     let raw = raw::commits(&dir, 1, SLICE / 2);
     let one = client::one(&socket, single, SLICE);
     let raw = (raw + raw::commits(&dir, 1, SLICE / 2)) / 2.0;
+    let before = process::on_processor(daemon.pid());
     let fifty = client::many(&socket, 50, single, SLICE, u64::MAX);
+    let processor = (process::on_processor(daemon.pid()) - before) as f64 / 1e9;
     let raw_50 = raw::commits(&dir, 50, SLICE / 2);
     let calls = client::many(&socket, 2, bulk, SLICE, 60);
     let raw_bulk = raw::commits(&dir, BULK, SLICE / 2);
@@ -77,6 +82,7 @@ fn round(single: &[u8], bulk: &[u8]) -> Round {
         one_p99: quantile(one.times, 0.99),
         fifty: fifty.per_second(),
         fifty_p99: quantile(fifty.times, 0.99),
+        fifty_processor: processor / fifty.answers as f64,
         bulk: calls.per_second() * BULK as f64,
     }
 }

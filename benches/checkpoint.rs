@@ -18,7 +18,7 @@ use daybook::engine::recover;
 use daybook::engine::run::{Engine, Executor, run as run_engine, upkeep};
 use daybook::journal::{Epoch, Journal, SledJournal};
 
-use crate::recovery::JOBS;
+use crate::recovery::{JOBS, settle};
 use crate::support::table::{Row, head, milliseconds, note, rate};
 use crate::support::{fresh, median, quantile, remove};
 
@@ -102,6 +102,8 @@ async fn fill(dir: &Path) {
     }
     engine.act(|machine, _| machine.close()).await.expect("the engine runs");
     task.await.expect("it ends");
+    // Its thread goes on without the engine.
+    settle(&dir.join("checkpoint"));
 }
 
 struct Side {
@@ -140,6 +142,7 @@ async fn round(dir: &Path) -> Round {
     let seconds = begun.elapsed().as_secs_f64();
     engine.act(|machine, _| machine.close()).await.expect("the engine runs");
     task.await.expect("it ends");
+    settle(&folder);
     Round { alone, beside, seconds }
 }
 

@@ -14,15 +14,23 @@ const ROUNDS: usize = 3;
 /// Bytes of a job as stored.
 const JOB_BYTES: usize = 200;
 
-/// A bulk call of jobs of 200 bytes.
-pub fn bulk() -> Vec<u8> {
-    let filler = "x".repeat(JOB_BYTES - 47);
-    let line = format!(r#"{{"task":"mail","args":{{"to":"user@example.com","x":"{filler}"}}}}"#);
-    client::add(&vec![line; BULK].join("\n"), "application/x-ndjson")
+/// A bulk call of jobs of 200 bytes, each with other arguments: half of them text, half of them noise.
+fn bulk() -> Vec<u8> {
+    let noise = |i: usize| xxhash_rust::xxh3::xxh3_128(&i.to_le_bytes());
+    let lines = (0..BULK).map(|i| {
+        let (user, token) = (noise(2 * i), noise(2 * i + 1));
+        let args = format!(
+            r#"{{"to":"user-{:016x}@example.com","subject":"Your order {i:08} has been sent","token":"{token:048x}","x":"{}"}}"#,
+            user as u64,
+            "x".repeat(21),
+        );
+        format!(r#"{{"task":"mail","args":{args}}}"#)
+    });
+    client::add(&lines.collect::<Vec<_>>().join("\n"), "application/x-ndjson")
 }
 
 /// The config of a daemon that takes jobs in, and of one that works on them.
-pub fn config(execution: bool) -> String {
+fn config(execution: bool) -> String {
     format!("execution = {execution}\n\n[task.mail]\ncommand = [\"true\"]\n")
 }
 
@@ -34,7 +42,7 @@ pub fn run() {
     let empty = process::pss_anonymous(daemon.pid());
     let load = client::many(&daemon.socket(), 2, &bulk(), Duration::from_secs(600), (JOBS / BULK) as u64);
     assert_eq!(load.answers as usize * BULK, JOBS);
-    settle(&dir);
+    settle(&dir.join("state/checkpoint"));
     let loaded = process::pss_anonymous(daemon.pid());
     daemon.kill();
     let disk = process::disk(&dir.join("state"));
@@ -72,10 +80,10 @@ pub fn run() {
     remove(&dir);
 }
 
-/// Waits until no checkpoint is being written.
-pub fn settle(dir: &Path) {
+/// Waits until no checkpoint is being written to this folder.
+pub fn settle(folder: &Path) {
     let names = || {
-        let entries = std::fs::read_dir(dir.join("state/checkpoint")).into_iter().flatten().flatten();
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
         names.sort();
         names

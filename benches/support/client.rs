@@ -46,16 +46,20 @@ impl Connection {
         }
     }
 
-    /// Reads what is there; whether the answer is complete.
+    /// Reads until the answer is complete (`true`), or no more is there.
     fn receive(&mut self) -> bool {
-        let mut buffer = [0; 65536];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => panic!("the daemon has closed the connection"),
-            Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-            Err(error) => panic!("the daemon answers: {error}"),
+        let mut buffer = [0; 16384];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => panic!("the daemon has closed the connection"),
+                Ok(count) => self.answer.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(error) => panic!("the daemon answers: {error}"),
+            }
+            if is_whole(&self.answer) {
+                return true;
+            }
         }
-        is_whole(&self.answer)
     }
 }
 
@@ -102,7 +106,7 @@ pub fn one(socket: &Path, request: &[u8], slice: Duration) -> Load {
 fn call(connection: &mut Connection, request: &[u8]) {
     connection.stream.write_all(request).expect("the daemon takes the request");
     connection.answer.clear();
-    while !connection.receive() {}
+    assert!(connection.receive(), "the connection blocks");
 }
 
 /// A blocking connection for single requests.

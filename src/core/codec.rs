@@ -19,19 +19,24 @@ pub enum CodecError {
     Malformed(#[from] bincode::Error),
 }
 
-fn options() -> impl Options {
+/// Without a bound, as bincode would go over every value twice to keep to it; what is written is bounded by its parts.
+fn writing() -> impl Options {
+    bincode::DefaultOptions::new()
+}
+
+fn reading() -> impl Options {
     // The bound keeps a damaged length from asking for gigabytes.
     bincode::DefaultOptions::new().with_limit(4 * limits::COMMIT_BYTES_MAX as u64).allow_trailing_bytes()
 }
 
 /// Appends `value` to `out`.
 pub fn put<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> bincode::Result<()> {
-    options().serialize_into(out, value)
+    writing().serialize_into(out, value)
 }
 
 /// Takes one value off the front of `bytes`.
 pub fn take<T: DeserializeOwned>(bytes: &mut &[u8]) -> bincode::Result<T> {
-    options().deserialize_from(bytes)
+    reading().deserialize_from(bytes)
 }
 
 /// Appends an event to a payload.

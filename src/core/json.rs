@@ -1,14 +1,16 @@
 //! JSON that the core carries and never looks into: a job's arguments and its result.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The text of one valid JSON value. In JSON it is that value; in the journal its text.
+/// The text of one valid JSON value. In JSON it is that value; in the journal its text. A clone shares it: the
+/// arguments of a job pass through its event, the state and its attempts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Json(Box<str>);
+pub struct Json(Arc<str>);
 
 impl Json {
     /// Takes text after checking that it is one JSON value.
@@ -17,7 +19,7 @@ impl Json {
     }
 
     /// Takes text which a JSON parser or printer has just produced.
-    pub fn trusted(text: impl Into<Box<str>>) -> Json {
+    pub fn trusted(text: impl Into<Arc<str>>) -> Json {
         Json(text.into())
     }
 
@@ -59,7 +61,7 @@ impl Serialize for Json {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
         if !deserializer.is_human_readable() {
-            return Box::<str>::deserialize(deserializer).map(Json);
+            return Arc::<str>::deserialize(deserializer).map(Json);
         }
         let raw = Box::<RawValue>::deserialize(deserializer).map_err(D::Error::custom)?;
         Ok(Json(raw.get().into()))

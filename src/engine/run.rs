@@ -1,9 +1,9 @@
 //! The engine's loop: gathers acts into a commit, has it written, releases what waited for it.
 //!
-//! A lone act is committed here, without a hop to another thread. Under load the commit goes to the
-//! journal's thread, and the next one is gathered while it is flushed: its size follows the load. A
-//! flush that fails, or a history that can no longer be written, ends the loop, and the daemon with
-//! it: memory is ahead of the disk.
+//! A small commit is written here, without a hop to another thread, and what arrives meanwhile becomes the next
+//! one. A big one goes to the journal's thread, and the next is gathered while it is flushed. Either way the size of
+//! a commit follows the load. A flush that fails, or a history that can no longer be written, ends the loop, and the
+//! daemon with it: memory is ahead of the disk.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -25,11 +25,12 @@ use crate::journal::{self, Epoch, Journal, Upkeep};
 
 /// Acts taken into one commit.
 const ACTS_PER_COMMIT: usize = 4096;
-/// A commit this small, of a lone act, is written without a hop.
-const INLINE_BYTES_MAX: usize = 8 * 1024;
+/// A commit this small is written without a hop: waking another thread costs as much as writing it. What arrives
+/// meanwhile waits in the inbox, and makes the next commit.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
 /// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What is left over by one tick is taken up after this: commands get their turn in between.
+/// What is left over by a tick that has changed nothing is taken up after this.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
 const TURNS_BEFORE_TAKING: usize = 3;
@@ -86,12 +87,14 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
     // Taken and not yet run: those that did not fit into a commit go into the next one.
     let mut acts: VecDeque<Act> = VecDeque::with_capacity(ACTS_PER_COMMIT);
     let mut in_flight = false;
+    // Whether the last commit had events: then what is still due goes on at once.
+    let mut progressed = false;
     engine.commit_first(&inbox)?;
     while in_flight || engine.machine.is_gathering() || !engine.machine.is_closed() {
         // A picture needs an instant between two commits, which under load there is none of by itself.
         let pause = in_flight && engine.checkpointer.is_due();
         let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX && !pause;
-        let wait = engine.wait();
+        let wait = engine.wait(if progressed { Duration::ZERO } else { PAUSE_MIN });
         tokio::select! {
             biased;
             Some(flight) = written.recv(), if in_flight => {
@@ -104,11 +107,10 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
                     break;
                 }
             }
-            () = tokio::time::sleep(wait), if !in_flight => {}
+            () = pass(wait), if !in_flight => {}
         }
         // Whichever came first: acts may have been taken by then.
         acts.extend(taken.drain(..));
-        let lone = acts.len() == 1 && !engine.machine.is_gathering();
         if !in_flight {
             engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         }
@@ -117,9 +119,10 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
             continue;
         }
         let Some(sealed) = engine.machine.seal() else { continue };
+        progressed = sealed.events > 0;
         if sealed.events == 0 {
             engine.release(sealed.release, &inbox)?;
-        } else if lone && sealed.payload.len() <= INLINE_BYTES_MAX {
+        } else if sealed.payload.len() <= INLINE_BYTES_MAX {
             let Sealed { seq, at, events, payload, release } = sealed;
             let written = lock(&engine.journal).append(engine.epoch, seq, at, events, &payload);
             engine.landed(InFlight { written, bytes: payload.len(), release }, &inbox)?;
@@ -128,6 +131,14 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
         }
     }
     Ok(engine)
+}
+
+/// Sleeps, or only gives others their turn: the runtime would round up to the next millisecond.
+async fn pass(wait: Duration) {
+    match wait.is_zero() {
+        true => tokio::task::yield_now().await,
+        false => tokio::time::sleep(wait).await,
+    }
 }
 
 /// Waits for acts, and takes those that are there.
@@ -165,12 +176,12 @@ fn writer(journal: SharedJournal, epoch: Epoch) -> Writer {
 }
 
 impl Engine {
-    /// How long nothing needs to be done unless somebody asks.
-    fn wait(&self) -> Duration {
+    /// How long nothing needs to be done unless somebody asks; at least `min`.
+    fn wait(&self, min: Duration) -> Duration {
         match self.machine.state().next_due() {
             // What is due stays so until the next daemon.
             Some(_) if self.machine.is_draining() => LOOK_EVERY,
-            Some(due) => due.since(self.clock.now().wall).clamp(PAUSE_MIN, LOOK_EVERY),
+            Some(due) => due.since(self.clock.now().wall).clamp(min, LOOK_EVERY),
             None => LOOK_EVERY,
         }
     }
@@ -194,6 +205,9 @@ impl Engine {
     /// Commits what was gathered before the loop began: the start of the daemon.
     fn commit_first(&mut self, inbox: &Inbox) -> Result<(), Error> {
         let Some(Sealed { seq, at, events, payload, release }) = self.machine.seal() else { return Ok(()) };
+        if events == 0 {
+            return self.release(release, inbox);
+        }
         let written = lock(&self.journal).append(self.epoch, seq, at, events, &payload);
         self.landed(InFlight { written, bytes: payload.len(), release }, inbox)
     }

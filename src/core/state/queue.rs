@@ -42,6 +42,16 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// The same as inserting each, in the time that it takes to sort them.
+    pub(super) fn of(jobs: &[&Job]) -> Queue {
+        let is_plain = |job: &Job| job.state == JobState::Available && job.cold.rare().occurrence.is_none();
+        let plain = jobs.iter().filter(|job| is_plain(job));
+        let added = BTreeSet::from_iter(plain.map(|job| Rank::of(job)));
+        let mut queue = Queue { live: added.len() as u32, added, ..Queue::default() };
+        jobs.iter().filter(|job| !is_plain(job)).for_each(|job| queue.insert(job));
+        queue
+    }
+
     pub(super) fn insert(&mut self, job: &Job) {
         let occurs = job.cold.rare().occurrence.is_some();
         self.live += 1;
