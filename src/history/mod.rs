@@ -8,10 +8,10 @@
 //! nothing that is there already.
 //!
 //! On disk (`DIR/<start ms>-<first commit>/`, each a sled directory of its own):
-//! - rows lie in compressed chunks ([`chunk`]); the last one is rewritten until it is full;
-//! - the index of the open partition is in memory, and packed when the partition is sealed ([`index`]);
+//! - rows lie in compressed chunks (`chunk`); the last one is rewritten until it is full;
+//! - the index of the open partition is in memory, and packed when the partition is sealed (`index`);
 //! - a sealed partition has a file `sealed` beside its database: what it spans, and a filter that
-//!   says without touching the database which terms are not in it ([`filter`]);
+//!   says without touching the database which terms are not in it (`filter`);
 //! - `DIR/applied` holds the commit reached while there is no open partition.
 //!
 //! Deleting a store's whole directory is always safe: it is projected again as far as the journal
