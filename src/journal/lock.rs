@@ -33,7 +33,15 @@ pub enum LockError {
 /// The file stays: removing it would let two processes lock two files of one name.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StateLock {
+    /// Closing would do, were it not for a process that is just being started and still has the file.
+    fn drop(&mut self) {
+        // A lock that cannot be given back goes with the process.
+        let _: Result<(), Errno> = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl StateLock {
@@ -43,13 +51,13 @@ impl StateLock {
         let deadline = Instant::now() + DEAD_HOLDER_WAIT;
         loop {
             match attempt(&path) {
-                Ok(Some(file)) => return Ok(StateLock { _file: file }),
+                Ok(Some(file)) => return Ok(StateLock { file }),
                 Ok(None) => {}
                 Err(source) => return Err(LockError::Io { path, source }),
             }
             let pid = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok());
-            // A lock without a number has just been taken by one that lives.
-            if pid.is_none_or(is_alive) || Instant::now() > deadline {
+            // A lock without a number has just been taken: the number is about to come.
+            if pid.is_some_and(is_alive) || Instant::now() > deadline {
                 return Err(LockError::Held { path: state_dir.to_owned(), pid });
             }
             std::thread::sleep(DEAD_HOLDER_LOOK);
