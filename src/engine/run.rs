@@ -146,7 +146,9 @@ async fn take(inbox: &mut mpsc::Receiver<Act>, acts: &mut Vec<Act>) -> usize {
     if inbox.recv_many(acts, ACTS_PER_COMMIT).await == 0 {
         return 0;
     }
-    for _ in 0..TURNS_BEFORE_TAKING {
+    // A lone act waits for nobody: with several threads each turn given away wakes one of them.
+    let turns = if acts.len() > 1 { TURNS_BEFORE_TAKING } else { 0 };
+    for _ in 0..turns {
         tokio::task::yield_now().await;
     }
     while acts.len() < ACTS_PER_COMMIT
