@@ -89,7 +89,10 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
     let mut in_flight = false;
     // Whether the last commit had events: then what is still due goes on at once.
     let mut progressed = false;
-    engine.commit_first(&inbox)?;
+    // What was gathered before the loop began: the start of the daemon.
+    if let Some(sealed) = engine.machine.seal() {
+        engine.commit_here(sealed, &inbox)?;
+    }
     while in_flight || engine.machine.is_gathering() || !engine.machine.is_closed() {
         // A picture needs an instant between two commits, which under load there is none of by itself.
         let pause = in_flight && engine.checkpointer.is_due();
@@ -120,12 +123,8 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
         }
         let Some(sealed) = engine.machine.seal() else { continue };
         progressed = sealed.events > 0;
-        if sealed.events == 0 {
-            engine.release(sealed.release, &inbox)?;
-        } else if sealed.payload.len() <= INLINE_BYTES_MAX {
-            let Sealed { seq, at, events, payload, release } = sealed;
-            let written = lock(&engine.journal).append(engine.epoch, seq, at, events, &payload);
-            engine.landed(InFlight { written, bytes: payload.len(), release }, &inbox)?;
+        if sealed.payload.len() <= INLINE_BYTES_MAX {
+            engine.commit_here(sealed, &inbox)?;
         } else {
             in_flight = to_writer.send(sealed).is_ok();
         }
@@ -204,9 +203,9 @@ impl Engine {
         }
     }
 
-    /// Commits what was gathered before the loop began: the start of the daemon.
-    fn commit_first(&mut self, inbox: &Inbox) -> Result<(), Error> {
-        let Some(Sealed { seq, at, events, payload, release }) = self.machine.seal() else { return Ok(()) };
+    /// Has a commit written by this thread; one without events has nothing to write, and only lets out its answers.
+    fn commit_here(&mut self, sealed: Sealed, inbox: &Inbox) -> Result<(), Error> {
+        let Sealed { seq, at, events, payload, release } = sealed;
         if events == 0 {
             return self.release(release, inbox);
         }
