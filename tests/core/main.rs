@@ -2,6 +2,9 @@
 //!
 //! `UPDATE=1 cargo test --test core` writes what happens into the tables; read the difference before keeping it.
 
+#[path = "../sim/random.rs"]
+mod random;
+
 mod codec;
 mod compatibility;
 mod lifecycle;

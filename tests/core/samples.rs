@@ -1,4 +1,4 @@
-//! Random numbers from a seed, and one event of each kind with everything in it.
+//! Random values, and one event of each kind with everything in it.
 
 use std::time::Duration;
 
@@ -10,31 +10,9 @@ use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap, TaskPoli
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, Outcome, Progress};
 
-/// SplitMix64: the same numbers for a seed, everywhere and for ever.
-pub struct Random(u64);
+pub use crate::random::Random;
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `bound`, which is not 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len() as u64) as usize]
-    }
-
     /// Any number, small ones as often as great ones.
     pub fn any(&mut self) -> u64 {
         let bits = self.below(65);
@@ -47,7 +25,7 @@ impl Random {
     }
 
     fn option<T>(&mut self, make: impl FnOnce(&mut Random) -> T) -> Option<T> {
-        (self.below(2) == 0).then(|| make(self))
+        self.once_in(2).then(|| make(self))
     }
 
     fn at(&mut self) -> Timestamp {
