@@ -80,7 +80,7 @@ fn row(task: &str, schedule: u16, at: Timestamp, outcome: Outcome, reason: &str,
 
 /// A live job as others see it; `None` only if its task is unknown, which no event brings about.
 pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
-    let task = state.tasks.get(&job.task)?;
+    let task = state.tasks.get(job.task)?;
     let running = state.running.get(&job.id);
     let rare = job.cold.rare();
     Some(JobView {

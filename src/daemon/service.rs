@@ -300,7 +300,7 @@ impl Service for Daemon {
         let list = async move {
             let picture = self.engine().picture().await?;
             let scan = move || {
-                let task = |id| picture.tasks.get(&id).map_or("", |task| &*task.name);
+                let task = |id| picture.tasks.get(id).map_or("", |task| &*task.name);
                 let before = filter.before.unwrap_or(JobId(u64::MAX));
                 let jobs = picture.jobs.before(before);
                 let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));

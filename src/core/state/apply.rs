@@ -124,14 +124,12 @@ impl State {
     fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
         let Some(job) = self.durable.jobs.get_mut(id) else { return };
         let task = job.task;
-        self.index.remove(job);
-        change(job);
-        self.index.insert(job);
+        self.index.change(job, change);
         self.refresh(task);
     }
 
     fn refresh(&mut self, task: TaskId) {
-        if let Some(task) = self.durable.tasks.get(&task) {
+        if let Some(task) = self.durable.tasks.get(task) {
             self.index.refresh(task);
         }
     }
@@ -230,7 +228,7 @@ impl State {
         let last = &mut self.durable.scalars.last_task;
         *last = (*last).max(defined.task);
         self.index.names.insert(defined.name.clone(), defined.task);
-        let old = self.durable.tasks.get(&defined.task).cloned();
+        let old = self.durable.tasks.get(defined.task).cloned();
         let mut task = Task {
             id: defined.task,
             name: defined.name.clone(),
@@ -246,11 +244,11 @@ impl State {
         }
         self.index.insert_schedules(&task);
         self.index.refresh(&task);
-        self.durable.tasks.insert(defined.task, Arc::new(task));
+        self.durable.tasks.insert(Arc::new(task));
     }
 
     fn change_task(&mut self, id: TaskId, change: impl FnOnce(&mut Task)) {
-        let Some(task) = self.durable.tasks.get_mut(&id) else { return };
+        let Some(task) = self.durable.tasks.get_mut(id) else { return };
         self.index.remove_schedules(task);
         let task = Arc::make_mut(task);
         change(task);
@@ -259,7 +257,7 @@ impl State {
     }
 
     fn move_schedule(&mut self, task: TaskId, schedule: u16, decided: Timestamp, next: Option<Timestamp>) {
-        let Some(task) = self.durable.tasks.get_mut(&task) else { return };
+        let Some(task) = self.durable.tasks.get_mut(task) else { return };
         let task = Arc::make_mut(task);
         let Some(place) = task.schedules.get_mut(schedule as usize) else { return };
         if let Some(old) = place.next {

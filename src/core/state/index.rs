@@ -80,25 +80,25 @@ impl Index {
 
     pub(super) fn remove(&mut self, job: &Job) {
         self.states[job.state as usize] -= 1;
-        match job.state {
-            JobState::Scheduled | JobState::Retryable => {
-                self.due.remove(&(job.due, job.id));
-            }
-            JobState::Interrupted => {
-                self.interrupted.remove(&job.id);
-            }
-            JobState::Available
-            | JobState::Running
-            | JobState::Completed
-            | JobState::Discarded
-            | JobState::Cancelled => {}
-        }
+        self.remove_waiting(job);
         if let Some(queue) = self.queues.get_mut(&job.task) {
             queue.remove(job);
             if queue.live == 0 {
                 self.queues.remove(&job.task);
             }
         }
+    }
+
+    /// Changes a live job, and with it the places that its state and its instants give it.
+    pub(super) fn change(&mut self, job: &mut Job, change: impl FnOnce(&mut Job)) {
+        self.states[job.state as usize] -= 1;
+        self.remove_waiting(job);
+        let queue = self.queues.entry(job.task).or_default();
+        queue.step_out(job);
+        change(job);
+        queue.line_up(job);
+        self.states[job.state as usize] += 1;
+        self.insert_waiting(job);
     }
 
     fn insert_waiting(&mut self, job: &Job) {
@@ -108,6 +108,22 @@ impl Index {
             }
             JobState::Interrupted => {
                 self.interrupted.insert(job.id);
+            }
+            JobState::Available
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => {}
+        }
+    }
+
+    fn remove_waiting(&mut self, job: &Job) {
+        match job.state {
+            JobState::Scheduled | JobState::Retryable => {
+                self.due.remove(&(job.due, job.id));
+            }
+            JobState::Interrupted => {
+                self.interrupted.remove(&job.id);
             }
             JobState::Available
             | JobState::Running

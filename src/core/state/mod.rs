@@ -22,14 +22,14 @@ use super::time::Timestamp;
 use super::view::Progress;
 use index::Index;
 use job::{Job, Jobs};
-use task::Task;
+use task::{Task, Tasks};
 
 /// All that survives a restart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Durable {
     pub scalars: Scalars,
     pub jobs: Jobs,
-    pub tasks: OrdMap<TaskId, Arc<Task>>,
+    pub tasks: Tasks,
     /// The attempts under way.
     pub running: OrdMap<JobId, Running>,
 }
@@ -129,7 +129,7 @@ impl State {
     }
 
     pub fn task(&self, id: TaskId) -> Option<&Arc<Task>> {
-        self.durable.tasks.get(&id)
+        self.durable.tasks.get(id)
     }
 
     pub fn task_named(&self, name: &str) -> Option<&Arc<Task>> {

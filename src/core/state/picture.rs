@@ -1,12 +1,10 @@
 //! The form of a checkpoint: a head (the single values) and chunks of records, each a kind and bincode.
 
-use std::sync::Arc;
-
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::job::{Job, Jobs};
-use super::task::Task;
+use super::task::{Task, Tasks};
 use super::{Durable, Running, Scalars};
 use crate::core::codec::{self, CodecError};
 use crate::core::id::JobId;
@@ -90,7 +88,7 @@ fn put<T: Serialize>(kind: u8, value: &T, out: &mut Vec<u8>) {
 /// Builds the state from a checkpoint; whole or not at all.
 pub struct Loader {
     head: Head,
-    tasks: Vec<(crate::core::id::TaskId, Arc<Task>)>,
+    tasks: Vec<Task>,
     jobs: Vec<Job>,
     running: Vec<(JobId, Running)>,
 }
@@ -106,10 +104,7 @@ impl Loader {
         while let Some((kind, rest)) = bytes.split_first() {
             bytes = rest;
             match *kind {
-                TASK => {
-                    let task: Task = codec::take(&mut bytes)?;
-                    self.tasks.push((task.id, Arc::new(task)));
-                }
+                TASK => self.tasks.push(codec::take(&mut bytes)?),
                 JOB => self.jobs.push(codec::take(&mut bytes)?),
                 RUNNING => self.running.push(codec::take(&mut bytes)?),
                 other => return Err(CodecError::Unknown { number: u16::from(other) }),
@@ -124,10 +119,13 @@ impl Loader {
             let text = format!("checkpoint holds {counts:?} tasks, jobs and attempts, not what its head says");
             return Err(bincode::Error::new(bincode::ErrorKind::Custom(text)).into());
         }
+        if self.tasks.iter().zip(1..).any(|(task, number)| task.id.0 != number) {
+            return Err(bincode::Error::new(bincode::ErrorKind::Custom("checkpoint leaves out a task".into())).into());
+        }
         Ok(Durable {
             scalars: self.head.scalars,
             jobs: Jobs::from_sorted(self.jobs),
-            tasks: OrdMap::from_iter(self.tasks),
+            tasks: Tasks::from_iter(self.tasks),
             running: OrdMap::from_iter(self.running),
         })
     }

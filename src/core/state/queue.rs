@@ -52,12 +52,27 @@ impl Queue {
         queue
     }
 
+    /// Takes in a job of this task.
     pub(super) fn insert(&mut self, job: &Job) {
-        let occurs = job.cold.rare().occurrence.is_some();
         self.live += 1;
-        if occurs {
+        if job.cold.rare().occurrence.is_some() {
             self.occurrences.insert(job.id);
         }
+        self.line_up(job);
+    }
+
+    /// Gives up a job that is no longer live.
+    pub(super) fn remove(&mut self, job: &Job) {
+        self.live -= 1;
+        if job.cold.rare().occurrence.is_some() {
+            self.occurrences.remove(&job.id);
+        }
+        self.step_out(job);
+    }
+
+    /// Gives a job the place that its state asks for.
+    pub(super) fn line_up(&mut self, job: &Job) {
+        let occurs = job.cold.rare().occurrence.is_some();
         match job.state {
             JobState::Available => {
                 let line = if occurs { &mut self.occurring } else { &mut self.added };
@@ -76,12 +91,9 @@ impl Queue {
         }
     }
 
-    pub(super) fn remove(&mut self, job: &Job) {
+    /// Takes a job out of its place; it stays in the queue.
+    pub(super) fn step_out(&mut self, job: &Job) {
         let occurs = job.cold.rare().occurrence.is_some();
-        self.live -= 1;
-        if occurs {
-            self.occurrences.remove(&job.id);
-        }
         match job.state {
             JobState::Available => {
                 let line = if occurs { &mut self.occurring } else { &mut self.added };

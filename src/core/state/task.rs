@@ -1,7 +1,9 @@
 //! Tasks as the state knows them: the policy as the config last had it, and how far each schedule is.
 
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+
+use imbl::Vector;
+use serde::{Deserialize, Serialize};
 
 use crate::core::id::TaskId;
 use crate::core::policy::TaskPolicy;
@@ -35,5 +37,54 @@ impl Task {
     /// Whether its schedules create jobs and its jobs start.
     pub fn is_active(&self) -> bool {
         !self.removed && self.paused_at.is_none()
+    }
+}
+
+/// All tasks, at the places of their numbers: those are given one after the other, and none is ever taken back.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tasks(Vector<Arc<Task>>);
+
+impl Tasks {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn get(&self, id: TaskId) -> Option<&Arc<Task>> {
+        self.0.get(place(id)?)
+    }
+
+    pub(super) fn get_mut(&mut self, id: TaskId) -> Option<&mut Arc<Task>> {
+        self.0.get_mut(place(id)?)
+    }
+
+    /// Takes in a task: one that is there already, anew, or the one with the next number.
+    pub(super) fn insert(&mut self, task: Arc<Task>) {
+        match self.get_mut(task.id) {
+            Some(known) => *known = task,
+            None => {
+                debug_assert_eq!(place(task.id), Some(self.len()), "numbers are given one after the other");
+                self.0.push_back(task);
+            }
+        }
+    }
+
+    /// In the order of their numbers.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<Task>> {
+        self.0.iter()
+    }
+}
+
+fn place(id: TaskId) -> Option<usize> {
+    (id.0 as usize).checked_sub(1)
+}
+
+impl FromIterator<Task> for Tasks {
+    /// From tasks in the order of their numbers, none left out.
+    fn from_iter<I: IntoIterator<Item = Task>>(tasks: I) -> Tasks {
+        Tasks(tasks.into_iter().map(Arc::new).collect())
     }
 }
