@@ -66,6 +66,7 @@ impl From<engine_run::Error> for Failure {
         match error {
             engine_run::Error::Journal(error) => error.into(),
             engine_run::Error::History(error) => error.into(),
+            engine_run::Error::Alarm(_) => Failure::Internal(error.to_string()),
         }
     }
 }

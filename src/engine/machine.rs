@@ -21,9 +21,9 @@ use crate::core::time::Timestamp;
 use crate::core::view::JobView;
 use crate::core::{codec, decide, effect, limits};
 
-/// Due schedules decided in one go, before commands get their turn again. Few: their jobs start when this commit is
-/// on disk, and with a thousand due at once the first need not wait for the last.
-const SCHEDULES_PER_TICK: usize = 128;
+/// Due schedules decided in one go, before commands get their turn again. With a thousand due at once the first need
+/// not wait for the last: the next go is decided while the jobs of this one are on their way to the disk.
+const SCHEDULES_PER_TICK: usize = 256;
 /// Slices of undecided occurrences of a schedule that leaves the config; those of a second each for a day and more.
 const SLICES_MAX: usize = 32;
 /// A difference between the clocks that is noticed, in milliseconds.

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside changes the state; nothing in here runs a process or answers HTTP.
 
+mod alarm;
 pub mod archive;
 pub mod calendar;
 pub mod checkpoint;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::alarm::Alarm;
 use super::archive::Archive;
 use super::checkpoint::Checkpointer;
 use super::handle::{Act, Inbox};
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::core::effect::{Effect, StartAttempt};
 use crate::core::id::{JobId, Seq};
 use crate::core::limits;
+use crate::core::time::Timestamp;
 use crate::history;
 use crate::journal::{self, Epoch, Journal, Upkeep};
 
@@ -28,8 +30,8 @@ const ACTS_PER_COMMIT: usize = 4096;
 /// A commit this small is written without a hop: waking another thread costs as much as writing it. What arrives
 /// meanwhile waits in the inbox, and makes the next commit.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
-/// The engine looks at the clocks at least this often, so that a step or a suspend is noticed.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The engine looks at the clocks at least this often, whatever the alarm says.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What is left over by a tick that has changed nothing is taken up after this.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Turns given to other tasks before acts are taken: their senders are often a moment away.
@@ -60,6 +62,8 @@ pub enum Error {
     Journal(#[from] journal::Error),
     #[error(transparent)]
     History(#[from] history::Error),
+    #[error("cannot wait for an instant: {0}")]
+    Alarm(#[from] std::io::Error),
 }
 
 /// All that the loop works with.
@@ -87,6 +91,7 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
     // Taken and not yet run: those that did not fit into a commit go into the next one.
     let mut acts: VecDeque<Act> = VecDeque::with_capacity(ACTS_PER_COMMIT);
     let mut in_flight = false;
+    let mut alarm = Alarm::new()?;
     // Whether the last commit had events: then what is still due goes on at once.
     let mut progressed = false;
     // What was gathered before the loop began: the start of the daemon.
@@ -97,7 +102,9 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
         // A picture needs an instant between two commits, which under load there is none of by itself.
         let pause = in_flight && engine.checkpointer.is_due();
         let room = engine.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX && !pause;
-        let wait = engine.wait(if progressed { Duration::ZERO } else { PAUSE_MIN });
+        // While one commit is written, time may begin the next; what it brings to that one waits for its turn.
+        let time = !in_flight || !(pause || engine.machine.is_gathering());
+        let wake = engine.wake(if progressed { Duration::ZERO } else { PAUSE_MIN });
         tokio::select! {
             biased;
             Some(flight) = written.recv(), if in_flight => {
@@ -110,14 +117,16 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
                     break;
                 }
             }
-            () = pass(wait), if !in_flight => {}
+            passed = pass(&mut alarm, wake), if time => passed?,
         }
         // Whichever came first: acts may have been taken by then.
         acts.extend(taken.drain(..));
         if !in_flight {
             engine.checkpointer.consider(&engine.machine, &engine.journal, &engine.archive)?;
         }
-        engine.gather(&mut acts, &inbox, in_flight);
+        if !(in_flight && acts.is_empty() && pause) {
+            engine.gather(&mut acts, &inbox, in_flight);
+        }
         if in_flight {
             continue;
         }
@@ -132,11 +141,14 @@ pub async fn run(mut engine: Engine, mut inbox: Inbox) -> Result<Engine, Error> 
     Ok(engine)
 }
 
-/// Sleeps, or only gives others their turn: the runtime would round up to the next millisecond.
-async fn pass(wait: Duration) {
-    match wait.is_zero() {
-        true => tokio::task::yield_now().await,
-        false => tokio::time::sleep(wait).await,
+/// Waits for an instant, or only gives others their turn if there is none to wait for.
+async fn pass(alarm: &mut Alarm, wake: Option<Timestamp>) -> Result<(), Error> {
+    match wake {
+        Some(wake) => Ok(alarm.ring(wake).await?),
+        None => {
+            tokio::task::yield_now().await;
+            Ok(())
+        }
     }
 }
 
@@ -177,23 +189,26 @@ fn writer(journal: SharedJournal, epoch: Epoch) -> Writer {
 }
 
 impl Engine {
-    /// How long nothing needs to be done unless somebody asks; at least `min`.
-    fn wait(&self, min: Duration) -> Duration {
-        match self.machine.state().next_due() {
+    /// The instant until which nothing needs to be done unless somebody asks, at least `pause` away; `None` if
+    /// there is something now.
+    fn wake(&self, pause: Duration) -> Option<Timestamp> {
+        let now = self.clock.now().wall;
+        let due = match self.machine.state().next_due() {
             // What is due stays so until the next daemon.
-            Some(_) if self.machine.is_draining() => LOOK_EVERY,
-            Some(due) => due.since(self.clock.now().wall).clamp(min, LOOK_EVERY),
-            None => LOOK_EVERY,
-        }
+            Some(due) if !self.machine.is_draining() => due.clamp(now + pause, now + LOOK_EVERY),
+            Some(_) | None => now + LOOK_EVERY,
+        };
+        (due > now).then_some(due)
     }
 
     /// Runs the acts into the commit being gathered, as many as fit, or, when none came, what time has brought.
     fn gather(&mut self, acts: &mut VecDeque<Act>, inbox: &Inbox, in_flight: bool) {
-        if in_flight && acts.is_empty() {
+        let now = self.clock.now();
+        if in_flight && acts.is_empty() && self.machine.state().next_due().is_none_or(|due| due > now.wall) {
             return;
         }
         self.machine.keep_events = inbox.feed.receiver_count() > 0;
-        self.machine.begin(self.clock.now());
+        self.machine.begin(now);
         while self.machine.gathered_bytes() < limits::COMMIT_BYTES_MAX
             && let Some(act) = acts.pop_front()
         {
