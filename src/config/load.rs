@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::keys::{DATABASE, MAIN, TASK, nearest};
-use super::model::{Config, Database, Keep, Logs};
+use super::model::{Config, Keep, Logs};
 use super::problem::{Errors, Place, Report, quoted};
 use super::source::{FILES_BYTES_MAX, FILES_MAX, Seen, Source, expand};
 use super::table::{Context, Named, Table, did_you_mean, full_name};
 use super::task::{self, DatabaseUse};
 use super::value::Zones;
 use crate::core::limits;
+use crate::database::Address;
 
 /// Mistakes of syntax that are told for one file: after the first few, they follow from one another.
 const SYNTAX_ERRORS_MAX: usize = 10;
@@ -197,9 +198,9 @@ impl Loader {
                 table.report(table.value_place("url"), "url", "is not the address of a known kind of database", hint);
             }
         }
-        let database = match (table.has("url"), table.has("url_file")) {
-            (true, false) => url.map(|url| Database::Url(url.to_owned())),
-            (false, true) => table.path("url_file").map(Database::UrlFile),
+        let address = match (table.has("url"), table.has("url_file")) {
+            (true, false) => url.map(|url| Address::Url(url.to_owned())),
+            (false, true) => table.path("url_file").map(Address::UrlFile),
             (false, false) => {
                 table.report_whole("has no address", "give it either `url` or `url_file`");
                 None
@@ -211,7 +212,7 @@ impl Loader {
             }
         };
         // Entered even where its address is wrong: it exists, for those who name it.
-        self.config.databases.insert(named.name.to_owned(), database.unwrap_or(Database::Url(String::new())));
+        self.config.databases.insert(named.name.to_owned(), address.unwrap_or(Address::Url(String::new())));
     }
 
     fn task(&mut self, main: &Table<'_>, named: &Named<'_>) {
