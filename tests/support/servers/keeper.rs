@@ -101,13 +101,25 @@ pub fn log(folder: &Path) -> String {
     String::from_utf8_lossy(&text[text.len().saturating_sub(4000)..]).into_owned()
 }
 
-/// A port that nobody listens on. Programs that run at once begin their search at different ones, and below those
-/// that the system gives away by itself, so that it is still free when the server is started again.
-pub fn free_port(kind: u16) -> u16 {
+/// A port that is ours alone.
+pub struct Port {
+    pub number: u16,
+    /// Locked as long as we run, so that nobody takes the port while our server is stopped.
+    _lock: File,
+}
+
+/// A port that nobody listens on, below those that the system gives away by itself.
+pub fn free_port() -> Port {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 20_000;
-    let begin = std::process::id().wrapping_mul(16).wrapping_add(u32::from(kind) * 8);
-    let mut ports = (0..COUNT).map(|step| FIRST + begin.wrapping_add(step) % COUNT);
-    let free = ports.find(|port| TcpListener::bind(("127.0.0.1", *port as u16)).is_ok());
-    free.expect("one of 20,000 ports is free") as u16
+    let begin = std::process::id().wrapping_mul(64);
+    let mut ports = (0..COUNT).map(|step| (FIRST + begin.wrapping_add(step) % COUNT) as u16);
+    let port = ports.find_map(|number| {
+        let path = std::env::temp_dir().join(format!("daybook-tests-port-{number}.lock"));
+        let lock = File::create(path).ok()?;
+        lock.try_lock().ok()?;
+        TcpListener::bind(("127.0.0.1", number)).ok()?;
+        Some(Port { number, _lock: lock })
+    });
+    port.expect("one of 20,000 ports is free")
 }

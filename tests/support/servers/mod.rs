@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use keeper::Keeper;
+use keeper::{Keeper, Port};
 pub use kind::Kind;
 
 /// The user in every url. It may do everything on its server.
@@ -51,6 +51,7 @@ pub fn all() -> impl Iterator<Item = &'static Server> {
 pub struct Server {
     pub kind: Kind,
     pub port: u16,
+    _port: Port,
     folder: PathBuf,
     keeper: Mutex<Option<Keeper>>,
     databases: AtomicU32,
@@ -85,8 +86,15 @@ impl Server {
         let folder = keeper::folder();
         kind.prepare(programs, folder.path());
         let folder = folder.keep();
-        let port = keeper::free_port(kind as u16);
-        let server = Server { kind, port, folder, keeper: Mutex::default(), databases: AtomicU32::new(0) };
+        let port = keeper::free_port();
+        let server = Server {
+            kind,
+            port: port.number,
+            _port: port,
+            folder,
+            keeper: Mutex::default(),
+            databases: AtomicU32::new(0),
+        };
         server.start();
         server
     }
