@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
 
 use super::value::{Readable, bound};
-use super::{Error, Kind, Row, Value};
+use super::{Cause, Error, Kind, Row, Value};
 
 /// What a server gets beyond the time of a statement to say itself that it was too long.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,7 @@ pub(super) enum Link {
 /// no such bound; writing ones on MySQL), the call ends some seconds later with [`super::Cause::Lost`].
 pub struct Connection {
     database: String,
-    link: Link,
+    pub(super) link: Link,
     /// A statement that is not over then is given up.
     given_up_after: Duration,
 }
@@ -151,7 +151,22 @@ impl Connection {
         }
     }
 
-    fn error(&self, doing: &str, error: &sqlx::Error) -> Error {
+    /// An error of a statement that was done, but answered that it failed.
+    pub fn refused(&self, doing: &str, problem: &str) -> Error {
+        self.failed(doing, problem, Cause::Refused)
+    }
+
+    /// An error of a statement that was interrupted.
+    pub fn interrupted(&self, doing: &str) -> Error {
+        self.failed(doing, "it was interrupted", Cause::Slow)
+    }
+
+    fn failed(&self, doing: &str, problem: &str, cause: Cause) -> Error {
+        let (database, doing, problem) = (self.database.clone(), doing.to_owned(), problem.to_owned());
+        Error::Statement { database, doing, problem, cause }
+    }
+
+    pub(super) fn error(&self, doing: &str, error: &sqlx::Error) -> Error {
         Error::statement(&self.database, self.kind(), doing, error)
     }
 

@@ -15,10 +15,12 @@
 mod address;
 mod connection;
 mod error;
+mod interrupt;
 mod open;
 mod session;
 #[cfg(test)]
 mod tests;
+mod types;
 mod url;
 mod value;
 
@@ -28,6 +30,7 @@ use std::time::Duration;
 pub use address::Address;
 pub use connection::Connection;
 pub use error::{Cause, Error};
+pub use interrupt::Interrupter;
 pub use session::{Retry, Session};
 pub use value::{Row, Value};
 

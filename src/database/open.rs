@@ -68,7 +68,14 @@ async fn postgres(connection: &mut PgConnection, timeouts: &Timeouts) -> sqlx::R
         "SET statement_timeout = {statement}; SET lock_timeout = {lock}; \
          SET idle_in_transaction_session_timeout = {statement}"
     );
-    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await.map(drop)
+    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(sql))).await?;
+    // The server ends a statement when it sees that we are gone, and so frees its locks. Versions before 14 do not know it,
+    // and some systems cannot; there a statement is bounded by its time alone.
+    let sql = "SET client_connection_check_interval = 1000";
+    match connection.execute(sqlx::raw_sql(sql)).await {
+        Ok(_) | Err(sqlx::Error::Database(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn mysql(connection: &mut MySqlConnection, timeouts: &Timeouts) -> sqlx::Result<()> {

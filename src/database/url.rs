@@ -17,14 +17,21 @@ pub(super) enum Options {
     MySql(MySqlConnectOptions),
 }
 
+impl Kind {
+    /// The kind of database that a url names, if one is known by that name.
+    pub fn of_url(url: &str) -> Option<Kind> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            Some("sqlite") => Some(Kind::Sqlite),
+            Some("postgres" | "postgresql") => Some(Kind::Postgres),
+            Some("mysql" | "mariadb") => Some(Kind::MySql),
+            _ => None,
+        }
+    }
+}
+
 /// The kind of database that a url names.
 pub(super) fn kind(database: &str, url: &str) -> Result<Kind, Error> {
-    match url.split_once(':').map(|(scheme, _)| scheme) {
-        Some("sqlite") => Ok(Kind::Sqlite),
-        Some("postgres" | "postgresql") => Ok(Kind::Postgres),
-        Some("mysql" | "mariadb") => Ok(Kind::MySql),
-        _ => Err(Error::Kind { database: database.to_owned() }),
-    }
+    Kind::of_url(url).ok_or_else(|| Error::Kind { database: database.to_owned() })
 }
 
 /// Parameters that may stand behind `?`. sqlx passes over those that it does not know, and a mistyped

@@ -86,6 +86,9 @@ fn the_defaults_it_shows_are_those_of_the_code() {
         url = "sqlite:///var/lib/app/app.db"
         [task.backup]
         shell = "/usr/local/bin/backup --all"
+        [task.clear-temporary]
+        database = "app"
+        sql = "delete from sessions where expires_at < unixepoch() - :days * 86400"
         [task.passivate-users]
         worker = "passivate-users"
         database = "app"
@@ -102,7 +105,7 @@ fn the_defaults_it_shows_are_those_of_the_code() {
 /// The examples of keys without a default are right as well, where they can stand together.
 #[test]
 fn the_examples_it_shows_are_right() {
-    let others = ["# url_file = ", "# command = "];
+    let others = ["# url_file = ", "# credential = ", "# command = "];
     let examples: String = example_file()
         .lines()
         .filter(|line| !others.iter().any(|other| line.starts_with(other)))
