@@ -17,6 +17,7 @@
 //! | [`history`] | projections behind the journal: a store of rows, found by term or time |
 //! | `disk` | one sled directory, opened and used safely; the two above stand on it |
 //! | [`exec`] | attempts as processes: groups, time-outs, outputs, leftovers |
+//! | [`database`] | named databases: addresses, connections with time-outs, causes of errors |
 //! | [`workers`] | the built-in periodic handlers |
 //! | [`control`] | the API on the socket: server, client, error codes |
 //! | [`cli`] | a file per subcommand |
@@ -50,6 +51,7 @@ pub mod config;
 pub mod control;
 pub mod core;
 pub mod daemon;
+pub mod database;
 pub mod demo;
 mod disk;
 pub mod engine;

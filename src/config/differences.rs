@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::model::{Config, Keep};
 use super::task::{Action, Handler, Process, Task, WorkerConfig};
 use super::value::{in_words, size_in_words};
-use crate::workers::{CleanLogs, PassivateUsers};
+use crate::workers::{CleanLogs, PassivateUsers, Sql};
 
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 80;
@@ -153,6 +153,10 @@ fn handler_changes(old: &Handler, new: &Handler) -> Vec<String> {
         (Handler::Worker(WorkerConfig::CleanLogs(old)), Handler::Worker(WorkerConfig::CleanLogs(new))) => {
             words.extend(changes(&clean_logs(old), &clean_logs(new)));
         }
+        (Handler::Worker(WorkerConfig::Sql(old)), Handler::Worker(WorkerConfig::Sql(new))) => {
+            words.extend(changes(&sql(old), &sql(new)));
+            each(&old.args, &new.args, "args", &mut words, |name, _, _| vec![format!("args {name} changed")]);
+        }
         (Handler::Process(_) | Handler::Worker(_), _) => {}
     }
     words
@@ -166,6 +170,7 @@ fn runs(handler: &Handler) -> Shown {
         },
         Handler::Worker(WorkerConfig::PassivateUsers(_)) => ("worker", "passivate-users".into()),
         Handler::Worker(WorkerConfig::CleanLogs(_)) => ("worker", "clean-logs".into()),
+        Handler::Worker(WorkerConfig::Sql(sql)) => ("sql", sql.statements.join("; ")),
     }
 }
 
@@ -204,4 +209,8 @@ fn clean_logs(worker: &CleanLogs) -> Vec<Shown> {
         ("keep_size", worker.keep_size.map_or_else(none, size_in_words)),
         ("dry_run", worker.dry_run.to_string()),
     ]
+}
+
+fn sql(sql: &Sql) -> Vec<Shown> {
+    vec![("database", sql.database.clone()), ("transaction", sql.transaction.to_string())]
 }

@@ -7,13 +7,14 @@ use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::keys::{DATABASE, MAIN, TASK, nearest};
-use super::model::{Config, Database, Keep, Logs};
+use super::model::{Config, Keep, Logs};
 use super::problem::{Errors, Place, Report, quoted};
 use super::source::{FILES_BYTES_MAX, FILES_MAX, Seen, Source, expand};
 use super::table::{Context, Named, Table, did_you_mean, full_name};
-use super::task::{self, DatabaseUse};
+use super::task::{self, DatabaseUse, Statements};
 use super::value::Zones;
 use crate::core::limits;
+use crate::database::{Address, Kind};
 
 /// Mistakes of syntax that are told for one file: after the first few, they follow from one another.
 const SYNTAX_ERRORS_MAX: usize = 10;
@@ -197,21 +198,23 @@ impl Loader {
                 table.report(table.value_place("url"), "url", "is not the address of a known kind of database", hint);
             }
         }
-        let database = match (table.has("url"), table.has("url_file")) {
-            (true, false) => url.map(|url| Database::Url(url.to_owned())),
-            (false, true) => table.path("url_file").map(Database::UrlFile),
-            (false, false) => {
-                table.report_whole("has no address", "give it either `url` or `url_file`");
-                None
-            }
-            (true, true) => {
-                let place = table.key_place("url_file");
-                table.report(place, "url_file", "stands beside `url`", "a database has exactly one of them");
-                None
-            }
-        };
+        let address =
+            match ["url", "url_file", "credential"].into_iter().filter(|key| table.has(key)).collect::<Vec<_>>()[..] {
+                ["url"] => url.map(|url| Address::Url(url.to_owned())),
+                ["url_file"] => table.path("url_file").map(Address::UrlFile),
+                ["credential"] => credential(&table).map(Address::Credential),
+                [first, second, ..] => {
+                    let hint = "a database has exactly one of `url`, `url_file` and `credential`";
+                    table.report(table.key_place(second), second, format!("stands beside `{first}`"), hint);
+                    None
+                }
+                _ => {
+                    table.report_whole("has no address", "give it one of `url`, `url_file` and `credential`");
+                    None
+                }
+            };
         // Entered even where its address is wrong: it exists, for those who name it.
-        self.config.databases.insert(named.name.to_owned(), database.unwrap_or(Database::Url(String::new())));
+        self.config.databases.insert(named.name.to_owned(), address.unwrap_or(Address::Url(String::new())));
     }
 
     fn task(&mut self, main: &Table<'_>, named: &Named<'_>) {
@@ -309,7 +312,43 @@ impl Loader {
             let message = format!("there is no database {}", quoted(&usage.database));
             self.report.add(usage.place, format!("{}.database", usage.task), message, hint);
         }
+        for usage in &self.uses {
+            if let (Some(statements), Some(address)) = (&usage.statements, databases.get(&usage.database)) {
+                check_statements(&self.report, &usage.task, statements, address);
+            }
+        }
     }
+}
+
+/// Statements are checked where the config itself says for what kind of database they are.
+fn check_statements(report: &Report, task: &str, statements: &Statements, address: &Address) {
+    let Address::Url(url) = address else { return };
+    let Some(kind) = Kind::of_url(url) else { return };
+    for (number, place) in statements.places.iter().enumerate() {
+        let empty = statements.sql.statements[number].trim().is_empty();
+        if let Some(problem) = statements.sql.problem(number, kind).filter(|_| !empty) {
+            report.add(*place, format!("{task}.sql"), problem, "");
+        }
+    }
+    if let (Some(unused), Some(place)) = (statements.sql.unused(kind), statements.places.first()) {
+        report.add(
+            *place,
+            format!("{task}.args.{unused}"),
+            format!("no statement has `:{unused}`"),
+            "remove one or add the other",
+        );
+    }
+}
+
+/// The name of a credential, which is that of a file.
+fn credential(table: &Table<'_>) -> Option<String> {
+    let name = table.text("credential")?;
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        let hint = "write it as in the unit: `LoadCredential=NAME:...`";
+        table.report(table.value_place("credential"), "credential", "is not the name of a credential", hint);
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 /// The globs of the main file, or the default.

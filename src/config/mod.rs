@@ -20,7 +20,7 @@ mod value;
 
 pub use differences::differences;
 pub use load::{check_text, load};
-pub use model::{Config, Database, Keep, LogFormat, LogLevel, Logs};
+pub use model::{Config, Keep, LogFormat, LogLevel, Logs};
 pub use problem::{Errors, Problem};
 pub use reference::example_file;
 pub use task::{Action, Environment, Handler, Process, Task, UMASK_DEFAULT, WorkerConfig};

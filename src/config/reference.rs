@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use super::keys::{CLEAN_LOGS, DATABASE, DRY_RUN, GENERAL, Key, Kind, MAIN, PASSIVATE_USERS, PROCESS, Section, Shown};
+use super::keys::{
+    CLEAN_LOGS, DATABASE, DRY_RUN, GENERAL, HandlerKind, Key, Kind, MAIN, PASSIVATE_USERS, PROCESS, SQL, Section, Shown,
+};
 
 /// Characters of a line.
 const WIDTH: usize = 110;
@@ -33,6 +35,10 @@ pub fn example_file() -> String {
     keys(&mut text, DATABASE.keys());
     header(&mut text, super::keys::TASK.doc, "task.backup");
     keys(&mut text, PROCESS.iter().chain(GENERAL));
+    let doc = "A task that runs statements on a database. It also has every key of a task, apart from those of `command` and \
+               `shell`.";
+    header(&mut text, doc, "task.clear-temporary");
+    keys(&mut text, PASSIVATE_USERS.iter().filter(|key| key.handlers.contains(&HandlerKind::Sql)).chain(SQL));
     let doc = "A task with the built-in worker that makes users inactive who were not seen for long. It also has every key \
                of a task, apart from those of `command` and `shell`.";
     worker(&mut text, doc, "passivate-users", PASSIVATE_USERS);

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
@@ -17,9 +18,10 @@ use crate::core::id::JobId;
 use crate::core::json::Json;
 use crate::core::limits;
 use crate::core::view::Progress;
+use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::Executor;
-use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::exec::{self, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
 use crate::workers::{self, Cancelled, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
@@ -106,14 +108,17 @@ impl Attempts {
             Ok(worker) => worker,
             Err(error) => return self.fail(&attempt, error),
         };
-        let (cancel, cancelled) = watch::channel(false);
+        let cancel = watch::Sender::new(false);
         let key = (attempt.job, attempt.attempt);
-        self.workers().insert(key, cancel);
-        let (this, timeout, output_max) = (self.clone(), task.timeout, task.output_max);
+        self.workers().insert(key, cancel.clone());
+        let (this, timeout, grace, output_max) = (self.clone(), task.timeout, task.grace, task.output_max);
         // It also looks after what the daemon keeps of its own.
         let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
-            let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
+            let ending = match this.context(&attempt, &cancel, timeout, output_max) {
+                Ok(context) => this.work(&*worker, context, &cancel, grace).await,
+                Err(error) => Ending::Failed { error: limits::message(error.to_string()).into() },
+            };
             this.workers().remove(&key);
             if cleans {
                 this.retention_asked.store(true, Ordering::Relaxed);
@@ -122,28 +127,34 @@ impl Attempts {
         });
     }
 
+    /// Runs a worker to its end. One that takes too long is asked to end, and gets `grace` for that.
     async fn work(
-        self: &Arc<Self>,
+        &self,
         worker: &dyn Worker,
-        attempt: &StartAttempt,
-        cancelled: watch::Receiver<bool>,
-        timeout: Option<std::time::Duration>,
-        output_max: u64,
+        context: workers::Context,
+        cancel: &watch::Sender<bool>,
+        grace: Duration,
     ) -> Ending {
         let failed = |error: String| Ending::Failed { error: limits::message(error).into() };
-        let lines = match Lines::begin(&self.outputs, attempt.job, attempt.attempt, output_max) {
-            Ok(lines) => Arc::new(lines),
-            Err(error) => return failed(error.to_string()),
-        };
-        let context = self.context(attempt, cancelled, lines);
+        let timeout = context.timeout;
         // A panic in a worker is a failed attempt and not the end of the daemon's bookkeeping.
         let run = std::panic::AssertUnwindSafe(worker.run(context)).catch_unwind();
+        tokio::pin!(run);
         let outcome = match timeout {
-            Some(timeout) => match tokio::time::timeout(timeout, run).await {
-                Ok(outcome) => outcome,
-                Err(_) => return failed(format!("timed out after {}", humantime::format_duration(timeout))),
-            },
             None => run.await,
+            Some(timeout) => match tokio::time::timeout(timeout, &mut run).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    cancel.send_replace(true);
+                    match tokio::time::timeout(grace, run).await {
+                        // It got there after all, so that there is nothing to try again.
+                        Ok(Ok(Ok(result))) => Ok(Ok(result)),
+                        Ok(_) | Err(_) => {
+                            return failed(format!("timed out after {}", humantime::format_duration(timeout)));
+                        }
+                    }
+                }
+            },
         };
         match outcome {
             Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())) },
@@ -156,26 +167,30 @@ impl Attempts {
         }
     }
 
+    /// What a worker may use; an error if its output cannot be opened.
     fn context(
         self: &Arc<Self>,
         attempt: &StartAttempt,
-        cancelled: watch::Receiver<bool>,
-        lines: Arc<Lines>,
-    ) -> workers::Context {
+        cancel: &watch::Sender<bool>,
+        timeout: Option<Duration>,
+        output_max: u64,
+    ) -> Result<workers::Context, exec::Error> {
+        let lines = Lines::begin(&self.outputs, attempt.job, attempt.attempt, output_max)?;
         let (this, job, number) = (self.clone(), attempt.job, attempt.attempt);
         let progress = move |current, total, message: &str| {
             let progress = Progress { current, total, message: limits::message(message.to_owned()).into() };
             this.report(Command::ReportProgress { job, attempt: Some(number), progress });
         };
-        workers::Context {
+        Ok(workers::Context {
             job,
             attempt: number,
             args: serde_json::from_str(attempt.args.as_str()).unwrap_or_default(),
             now: SystemClock.now().wall,
             progress: Arc::new(progress),
             log: Arc::new(move |line| lines.write(line)),
-            cancelled: Cancelled::new(cancelled),
-        }
+            timeout,
+            cancelled: Cancelled::new(cancel.subscribe()),
+        })
     }
 }
 
@@ -226,15 +241,20 @@ fn spec(task: &Task, process: &Process) -> Spec {
 fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
     let made = match config {
         WorkerConfig::PassivateUsers(users) => {
-            let database = all.databases.get(&users.database);
-            let database =
-                database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
-            let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
+            let database = database(&users.database, all)?;
+            let url =
+                database.address.url().map_err(|e| format!("the address of database `{}`: {e}", database.name))?;
             users.clone().worker(&url)
         }
         WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
+        WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, all)?)),
     };
     made.map_err(|error| error.to_string())
+}
+
+fn database(name: &str, all: &Config) -> Result<Database, String> {
+    let address = all.databases.get(name).ok_or_else(|| format!("there is no database `{name}` in the config"))?;
+    Ok(Database { name: name.to_owned(), address: address.clone() })
 }
 
 /// Passes what workers say on to the engine, in order.

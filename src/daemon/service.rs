@@ -140,6 +140,7 @@ fn task_view(state: &State, task: &Task, config: &Config) -> TaskView {
         },
         Some(Handler::Worker(WorkerConfig::PassivateUsers(_))) => "passivate-users",
         Some(Handler::Worker(WorkerConfig::CleanLogs(_))) => "clean-logs",
+        Some(Handler::Worker(WorkerConfig::Sql(_))) => "sql",
         None => "none",
     };
     let queue = state.index().queues.get(&task.id);

@@ -19,6 +19,7 @@ fn context(now: Timestamp) -> Context {
         attempt: 1,
         args: serde_json::Value::Null,
         now,
+        timeout: None,
         progress: Arc::new(|_, _, _| {}),
         log: Arc::new(|_| {}),
         cancelled: Cancelled::new(watch::channel(false).1),

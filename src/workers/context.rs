@@ -33,6 +33,8 @@ pub struct Context {
     pub progress: ProgressSink,
     /// Where lines go: the attempt's output file.
     pub log: LineSink,
+    /// After how long the run is cancelled, for a worker that has to tell somebody else.
+    pub timeout: Option<std::time::Duration>,
     /// Whether the run should end.
     pub cancelled: Cancelled,
 }
@@ -92,15 +94,17 @@ impl Cancelled {
 
     /// Waits for `pause` or until cancelled, whichever is first.
     pub async fn pause(&self, pause: std::time::Duration) {
-        let mut receiver = self.0.clone();
-        let cancelled = async move {
-            if receiver.wait_for(|set| *set).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = cancelled => {}
+            () = self.set() => {}
+        }
+    }
+
+    /// Waits until the run should end.
+    pub async fn set(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|set| *set).await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -131,6 +135,7 @@ pub(super) mod tests {
                 attempt: 1,
                 args: Value::Null,
                 now,
+                timeout: None,
                 progress: Arc::new(move |current, total, _| progress.lock().unwrap().push((current, total))),
                 log: Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())),
                 cancelled: Cancelled::new(self.cancel.subscribe()),

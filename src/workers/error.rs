@@ -38,6 +38,9 @@ pub enum Error {
     /// The database said no.
     #[error("{doing} in database `{database}`{hint}: {source}")]
     Database { database: String, doing: &'static str, hint: &'static str, source: sqlx::Error },
+    /// A database could not be reached, or a statement failed.
+    #[error(transparent)]
+    Sql(#[from] crate::database::Error),
     /// A key that can be neither paged through nor shown.
     #[error("page through `{column}` of table `{table}`: it holds a {kind}; a key is an integer, a text or a blob")]
     Key { table: String, column: String, kind: String },

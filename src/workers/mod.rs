@@ -8,6 +8,7 @@ mod clean_logs;
 mod context;
 mod error;
 mod passivate_users;
+mod sql;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ pub use clean_logs::CleanLogs;
 pub use context::{Cancelled, Context, LineSink, ProgressSink};
 pub use error::Error;
 pub use passivate_users::{Columns, PassivateUsers, Value, Values};
+pub use sql::Sql;
 
 /// The names that `worker = "..."` knows.
 pub const NAMES: [&str; 2] = [passivate_users::NAME, clean_logs::NAME];

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daybook::config::{self, Action, Config, Database, Handler, Process, WorkerConfig, check_text, example_file, load};
+use daybook::config::{self, Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load};
 use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap};
+use daybook::database::Address;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -17,7 +18,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
     let config = check_text("/etc/daybook/daybook.toml", include_str!("product.toml")).unwrap();
     let defaults = Config { databases: config.databases.clone(), tasks: config.tasks.clone(), ..Config::default() };
     assert_eq!(config, Config { sources: config.sources.clone(), ..defaults });
-    assert_eq!(config.databases["app"], Database::Url("sqlite:///var/lib/app/app.db".into()));
+    assert_eq!(config.databases["app"], Address::Url("sqlite:///var/lib/app/app.db".into()));
     assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["backup", "clean-logs", "passivate-users"]);
 
     let backup = &config.tasks["backup"];
@@ -85,6 +86,9 @@ fn the_defaults_it_shows_are_those_of_the_code() {
         url = "sqlite:///var/lib/app/app.db"
         [task.backup]
         shell = "/usr/local/bin/backup --all"
+        [task.clear-temporary]
+        database = "app"
+        sql = "delete from sessions where expires_at < unixepoch() - :days * 86400"
         [task.passivate-users]
         worker = "passivate-users"
         database = "app"
@@ -101,7 +105,7 @@ fn the_defaults_it_shows_are_those_of_the_code() {
 /// The examples of keys without a default are right as well, where they can stand together.
 #[test]
 fn the_examples_it_shows_are_right() {
-    let others = ["# url_file = ", "# command = "];
+    let others = ["# url_file = ", "# credential = ", "# command = "];
     let examples: String = example_file()
         .lines()
         .filter(|line| !others.iter().any(|other| line.starts_with(other)))

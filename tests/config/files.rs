@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use daybook::config::{Database, Handler, WorkerConfig, load};
+use daybook::config::{Handler, WorkerConfig, load};
+use daybook::database::Address;
 use daybook::workers::CleanLogs;
 use tempfile::TempDir;
 
@@ -138,7 +139,7 @@ fn relative_paths_start_at_the_folder_of_their_file() {
     let root = folder.path();
     assert_eq!(config.state_dir, root.join("state"));
     assert_eq!(config.socket, root.join("run/control.sock"));
-    assert_eq!(config.databases["a"], Database::UrlFile(root.join("tasks.d/../a.url")));
+    assert_eq!(config.databases["a"], Address::UrlFile(root.join("tasks.d/../a.url")));
     let Handler::Process(process) = &config.tasks["a"].handler else { panic!("a process") };
     assert_eq!(process.cwd, root.join("tasks.d/work"));
     let Handler::Worker(WorkerConfig::CleanLogs(CleanLogs { paths, .. })) = &config.tasks["b"].handler else {

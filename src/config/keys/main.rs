@@ -45,12 +45,7 @@ pub const MAIN: Section = Section {
         Key::new("journal", Kind::Table(&JOURNAL), Shown::Section, "The record of every change of state."),
         Key::new("history", Kind::Table(&HISTORY), Shown::Section, "Finished jobs and occurrences."),
         Key::new("outputs", Kind::Table(&OUTPUTS), Shown::Section, "What attempts wrote."),
-        Key::new(
-            "databases",
-            Kind::Tables(&DATABASE),
-            Shown::Section,
-            "Databases that workers use, each under a name.",
-        ),
+        Key::new("databases", Kind::Tables(&DATABASE), Shown::Section, "Databases that tasks use, each under a name."),
         Key::new("task", Kind::Tables(&TASK), Shown::Section, "Tasks, each under its name."),
     ]],
 };
@@ -124,7 +119,7 @@ pub const KEEP: Section = Section {
 
 /// One database.
 pub const DATABASE: Section = Section {
-    doc: "A database that workers use, under a name of its own. Either `url` or `url_file`.",
+    doc: "A database that tasks use, under a name of its own. One of `url`, `url_file` and `credential`.",
     keys: &[&[
         Key::new(
             "url",
@@ -138,7 +133,14 @@ pub const DATABASE: Section = Section {
             Kind::Path,
             Shown::Example(r#""/etc/daybook/app.url""#),
             "A file that holds the url and nothing else, so that a password need not be in here. \
-             It is read when a connection is made.",
+             It is read when a connection is made. Nobody but the daemon's user should be able to read it.",
+        ),
+        Key::new(
+            "credential",
+            Kind::Text { bytes_max: 255 },
+            Shown::Example(r#""app-url""#),
+            "The name of a systemd credential that holds the url and nothing else, as `LoadCredential=app-url:/etc/app.url` \
+             in the unit gives it to the service. It is read when a connection is made.",
         ),
     ]],
 };

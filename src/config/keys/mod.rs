@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use main::{BACKOFF, DATABASE, KEEP, MAIN};
-pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, PROCESS, TASK};
+pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, PROCESS, SQL, TASK};
 
 /// A table of the config.
 pub struct Section {
@@ -88,6 +88,8 @@ pub enum Kind {
     Instant,
     /// File mode bits as octal text: `"0027"`.
     Octal,
+    /// Names with a value each: text, number, true or false, a list of them.
+    Arguments,
     /// Names with a text each: environment variables.
     Environment,
     /// A table with these keys.
@@ -121,6 +123,7 @@ pub enum HandlerKind {
     Shell,
     PassivateUsers,
     CleanLogs,
+    Sql,
 }
 
 impl fmt::Display for HandlerKind {
@@ -130,6 +133,7 @@ impl fmt::Display for HandlerKind {
             HandlerKind::Shell => "`shell`",
             HandlerKind::PassivateUsers => "`worker = \"passivate-users\"`",
             HandlerKind::CleanLogs => "`worker = \"clean-logs\"`",
+            HandlerKind::Sql => "`sql`",
         })
     }
 }
@@ -162,6 +166,11 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("end", "until"),
     ("data_dir", "state_dir"),
     ("db", "databases"),
+    ("statement", "sql"),
+    ("statements", "sql"),
+    ("query", "sql"),
+    ("parameters", "args"),
+    ("arguments", "args"),
     ("logging", "log"),
     ("max_age", "age"),
     ("max_size", "size"),

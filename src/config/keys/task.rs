@@ -11,16 +11,20 @@ const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 const PATH_BYTES_MAX: usize = 4096;
 /// Bytes of a table's name with its schema, and of a column's name.
 const IDENTIFIER_BYTES_MAX: usize = 128;
+/// Statements of one task, and bytes of one of them.
+const STATEMENTS_MAX: usize = 100;
+const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 
 const PROCESSES: &[HandlerKind] = &[HandlerKind::Command, HandlerKind::Shell];
+const STATEMENTS: &[HandlerKind] = &[HandlerKind::Sql];
 const PASSIVATE: &[HandlerKind] = &[HandlerKind::PassivateUsers];
 const CLEAN: &[HandlerKind] = &[HandlerKind::CleanLogs];
 
 /// One task.
 pub const TASK: Section = Section {
     doc: "A task under its name: letters, digits, `-`, `_` and `.`, at most 64 of them, a letter or digit first. \
-          It runs exactly one of `command`, `shell` and `worker`. Without a `schedule` it only runs jobs that are added.",
-    keys: &[GENERAL, PROCESS, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, LATER],
+          It runs exactly one of `command`, `shell`, `sql` and `worker`. Without a `schedule` it only runs jobs that are added.",
+    keys: &[GENERAL, PROCESS, SQL, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, LATER],
 };
 
 /// Keys of tasks of any handler.
@@ -158,7 +162,8 @@ pub const GENERAL: &[Key] = &[
         "grace",
         Kind::Duration { least: Duration::ZERO },
         Shown::Default(r#""10s""#),
-        "The time between TERM and KILL when an attempt is ended.",
+        "The time between TERM and KILL when an attempt is ended; for `sql` and workers, the time that they get to end \
+         after a time-out.",
     ),
     Key::new(
         "output_max",
@@ -214,6 +219,34 @@ pub const PROCESS: &[Key] = &[
     .only(PROCESSES),
 ];
 
+/// Keys of tasks that run statements on a database, besides `database`, which `passivate-users` has as well.
+pub const SQL: &[Key] = &[
+    Key::new(
+        "sql",
+        Kind::Texts { count_max: STATEMENTS_MAX, bytes_max: STATEMENT_BYTES_MAX },
+        Shown::Required(r#""delete from sessions where expires_at < unixepoch() - :days * 86400""#),
+        "A statement, or a list of them, which are run in this order. `:name` in one is a value of the job's arguments \
+         or of `args`. The number of rows that each one changed is the job's result.",
+    )
+    .only(STATEMENTS),
+    Key::new(
+        "args",
+        Kind::Arguments,
+        Shown::Example("{ days = 30 }"),
+        "Values for names in `sql`, where the job has no argument of that name. They are bound, never written into a \
+         statement.",
+    )
+    .only(STATEMENTS),
+    Key::new(
+        "transaction",
+        Kind::Flag,
+        Shown::Default("true"),
+        "`true`: all statements in one transaction, so that all of them or none is done. `false`: each on its own, which \
+         `VACUUM` and `CREATE INDEX CONCURRENTLY` need.",
+    )
+    .only(STATEMENTS),
+];
+
 /// Keys of `worker = "passivate-users"`.
 pub const PASSIVATE_USERS: &[Key] = &[
     Key::new(
@@ -222,7 +255,7 @@ pub const PASSIVATE_USERS: &[Key] = &[
         Shown::Required(r#""app""#),
         "The name of a `[databases.NAME]`.",
     )
-    .only(PASSIVATE),
+    .only(&[HandlerKind::PassivateUsers, HandlerKind::Sql]),
     Key::new(
         "inactive_after",
         Kind::Duration { least: MILLISECOND },
@@ -332,7 +365,6 @@ pub const DRY_RUN: &[Key] = &[Key::new(
 /// Names of batches and of handlers that this version does not have.
 const LATER: &[Key] = &[
     Key::later("http"),
-    Key::later("sql"),
     Key::later("op"),
     Key::later("items"),
     Key::later("exclusive"),

@@ -6,17 +6,18 @@ mod passivate_users;
 mod policy;
 mod process;
 mod schedule;
+mod sql;
 
 use std::time::Duration;
 
-use crate::workers::{CleanLogs, PassivateUsers};
+use crate::workers::{CleanLogs, PassivateUsers, Sql};
 pub use process::{Environment, Process, UMASK_DEFAULT};
 
 use super::table::Table;
 use super::value::Zones;
 use crate::core::policy::TaskPolicy;
 
-pub(super) use handler::DatabaseUse;
+pub(super) use handler::{DatabaseUse, Statements};
 
 /// A task: a definition, not a job.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,11 +61,12 @@ pub enum Action {
     Shell(String),
 }
 
-/// A built-in worker with what it was told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A built-in worker with what it was told, or what the daemon runs in the same way: statements of `sql`.
+#[derive(Clone, Debug, PartialEq)]
 pub enum WorkerConfig {
     PassivateUsers(PassivateUsers),
     CleanLogs(CleanLogs),
+    Sql(Sql),
 }
 
 /// Reads a task; `None` if its handler cannot be told. Databases that it uses are taken down in `uses`.
