@@ -17,6 +17,7 @@ use crate::core::id::JobId;
 use crate::core::json::Json;
 use crate::core::limits;
 use crate::core::view::Progress;
+use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::Executor;
 use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
@@ -226,11 +227,10 @@ fn spec(task: &Task, process: &Process) -> Spec {
 fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
     let made = match config {
         WorkerConfig::PassivateUsers(users) => {
-            let database = all.databases.get(&users.database);
-            let database =
-                database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
-            let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
-            users.clone().worker(&url)
+            let name = users.database.clone();
+            let address = all.databases.get(&name).cloned();
+            let address = address.ok_or_else(|| format!("there is no database `{name}` in the config"))?;
+            users.clone().worker(Database { name, address })
         }
         WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
     };

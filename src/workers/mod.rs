@@ -15,7 +15,7 @@ use std::pin::Pin;
 pub use clean_logs::CleanLogs;
 pub use context::{Cancelled, Context, LineSink, ProgressSink};
 pub use error::Error;
-pub use passivate_users::{Columns, PassivateUsers, Value, Values};
+pub use passivate_users::{Columns, PassivateUsers};
 
 /// The names that `worker = "..."` knows.
 pub const NAMES: [&str; 2] = [passivate_users::NAME, clean_logs::NAME];
