@@ -140,11 +140,13 @@ pub struct JobFilter {
     pub since: Option<Timestamp>,
     /// Only smaller numbers than this one.
     pub before: Option<JobId>,
+    /// Only live jobs whose task is no longer in the config.
+    pub orphaned: bool,
     pub limit: usize,
 }
 
 impl JobFilter {
-    /// Whether a job is among them; `limit` aside.
+    /// Whether a job is among them; `limit` and `orphaned` aside.
     pub fn takes(&self, id: JobId, state: JobState, task: &str, created_at: Timestamp) -> bool {
         (self.states.is_empty() || self.states.contains(&state))
             && self.task.as_deref().is_none_or(|wanted| wanted == task)
@@ -154,7 +156,8 @@ impl JobFilter {
 
     /// Whether a finished (or a live) job can be among them at all.
     pub fn wants(&self, finished: bool) -> bool {
-        self.states.is_empty() || self.states.iter().any(|state| state.is_finished() == finished)
+        !(finished && self.orphaned)
+            && (self.states.is_empty() || self.states.iter().any(|state| state.is_finished() == finished))
     }
 }
 
@@ -212,6 +215,8 @@ pub struct JobCounts {
     pub running: u64,
     pub retryable: u64,
     pub interrupted: u64,
+    /// Those of them whose task is no longer in the config.
+    pub orphaned: u64,
 }
 
 /// Tasks by what they are.

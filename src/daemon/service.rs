@@ -108,9 +108,17 @@ fn overview(state: &State, stopping: bool) -> Overview {
             format!("job {0} waits for a person: {why} (`daybook retry {0}` or `daybook cancel {0}`)", job.id).into()
         })
         .collect();
-    let orphans = state.tasks().filter(|task| task.removed && index.queues.contains_key(&task.id));
-    problems.extend(orphans.take(10).map(|task| {
-        format!("task `{}` is no longer in the config, and jobs of it wait for its return", task.name).into()
+    let removed = state.tasks().filter(|task| task.removed);
+    let orphans = removed.filter_map(|task| index.queues.get(&task.id).map(|queue| (task, u64::from(queue.live))));
+    let orphans: Vec<_> = orphans.collect();
+    let orphaned = orphans.iter().map(|(_, jobs)| jobs).sum();
+    problems.extend(orphans.iter().take(10).map(|(task, jobs)| {
+        let name = &task.name;
+        format!(
+            "task `{name}` is no longer in the config, {jobs} of its jobs are orphaned: they wait for its return, or \
+             for `daybook cancel` (`daybook jobs --orphaned` lists them)"
+        )
+        .into()
     }));
     Overview {
         seq: state.scalars().seq,
@@ -121,6 +129,7 @@ fn overview(state: &State, stopping: bool) -> Overview {
             running: index.in_state(JobState::Running),
             retryable: index.in_state(JobState::Retryable),
             interrupted: index.in_state(JobState::Interrupted),
+            orphaned,
         },
         tasks: TaskCounts {
             defined: state.tasks().filter(|task| !task.removed).count() as u64,
@@ -302,7 +311,8 @@ impl Service for Daemon {
             let scan = move || {
                 let task = |id| picture.tasks.get(&id).map_or("", |task| &*task.name);
                 let before = filter.before.unwrap_or(JobId(u64::MAX));
-                let jobs = picture.jobs.before(before);
+                let gone = |id| picture.tasks.get(&id).is_some_and(|task| task.removed);
+                let jobs = picture.jobs.before(before).filter(|job| !filter.orphaned || gone(job.task));
                 let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));
                 Ok(jobs.take(filter.limit).filter_map(|job| projection::live(&picture, job)).collect())
             };

@@ -60,6 +60,7 @@ fn job(id: u64, task: &str, state: JobState) -> JobView {
         due_at: at(-7200),
         started_at: Some(at(-600)),
         finished_at: None,
+        orphaned: false,
     }
 }
 
@@ -266,6 +267,11 @@ impl Fake {
         self.lock().config_errors = errors.iter().map(|error| (*error).to_owned()).collect();
     }
 
+    /// The task of a job leaves the config.
+    pub fn orphan(&self, job: u64) {
+        self.lock().jobs.get_mut(&JobId(job)).expect("the job is there").orphaned = true;
+    }
+
     /// Makes the journal damaged, the status bad, and the health worse.
     pub fn break_it(&self) {
         self.lock().broken = true;
@@ -312,6 +318,7 @@ impl Service for Fake {
                 running: count(JobState::Running),
                 retryable: count(JobState::Retryable),
                 interrupted: count(JobState::Interrupted),
+                orphaned: inner.jobs.values().filter(|job| job.orphaned).count() as u64,
             },
             tasks: TaskCounts { defined: 4, paused: u64::from(inner.paused.is_some()) },
             running: inner.jobs.values().filter(|job| job.state == JobState::Running).cloned().collect(),
@@ -533,6 +540,7 @@ impl Fake {
     fn matching(&self, filter: JobFilter, finished: bool) -> Vec<JobView> {
         let inner = self.lock();
         let found = inner.jobs.values().rev().filter(|job| job.state.is_finished() == finished);
+        let found = found.filter(|job| !filter.orphaned || job.orphaned);
         let found = found.filter(|job| filter.takes(job.id, job.state, &job.task, job.created_at));
         found.take(filter.limit).cloned().collect()
     }
