@@ -11,11 +11,13 @@ mod differences;
 pub mod keys;
 mod load;
 mod model;
+mod outside;
 mod problem;
 mod reference;
 mod source;
 mod table;
 mod task;
+mod trust;
 mod value;
 
 pub use differences::differences;

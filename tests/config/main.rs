@@ -4,4 +4,5 @@ mod examples;
 mod files;
 mod garbage;
 mod mistakes;
+mod outside;
 mod reload;
