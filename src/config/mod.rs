@@ -20,7 +20,7 @@ mod task;
 mod trust;
 mod value;
 
-pub use differences::differences;
+pub use differences::{after_restart, differences};
 pub use load::{check_text, load};
 pub use model::{Config, Database, Keep, LogFormat, LogLevel, Logs};
 pub use problem::{Errors, Problem};

@@ -72,8 +72,8 @@ pub trait Service: Send + Sync + 'static {
     fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
     /// What the last sweep found and did, whoever asked for it.
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
-    /// Reads the config anew and answers what changed, a line each.
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
+    /// Reads the config anew and takes it over; `wait`: answered after the sweep that follows.
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>>;
 
     /// Adds one job.
     fn add_one(&self, job: AddJob) -> BoxFuture<'_, Result<Added, Refusal>>;
@@ -232,6 +232,19 @@ pub struct LastSweep {
     pub at: Timestamp,
     pub findings: u32,
     pub fixed: u32,
+}
+
+/// A config that was taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What is different now, a sentence each.
+    pub changes: Vec<String>,
+    /// What has changed in the files and takes a restart of the daemon.
+    pub after_restart: Vec<String>,
+    /// What seems wrong and is no error, each with its place.
+    pub warnings: Vec<String>,
+    /// The sweep that followed, if it was waited for.
+    pub sweep: Option<LastSweep>,
 }
 
 /// A sweep that is over: when it was, and its report.

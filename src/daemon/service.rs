@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast;
 
-use super::app::Daemon;
+use super::app::{Daemon, NotReloaded};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler, WorkerConfig};
@@ -53,9 +53,7 @@ impl Daemon {
     async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
         let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
-        if let Some(error) = self.refused() {
-            seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
-        }
+        seen.problems.extend(self.left_over().into_iter().map(Into::into));
         let now = SystemClock.now().wall;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -70,11 +68,7 @@ impl Daemon {
             tasks: seen.tasks,
             running: seen.running,
             next: seen.next,
-            last_sweep: Some(LastSweep {
-                at: sweep.at,
-                findings: sweep.report.findings.len() as u32,
-                fixed: sweep.report.fixed,
-            }),
+            last_sweep: Some(sweep.summary()),
             problems: seen.problems,
             state_dir: config.state_dir.to_string_lossy().into(),
         })
@@ -244,10 +238,21 @@ impl Service for Daemon {
         async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
-        let reload = async {
-            let lines = |errors: crate::config::Errors| errors.to_string().lines().map(str::to_owned).collect();
-            Daemon::reload(self).await.map_err(|errors| Refusal::Config { errors: lines(errors) })
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
+        let reload = async move {
+            let reloaded = match wait {
+                true => self.reload_and_sweep().await,
+                false => {
+                    let reloaded = Daemon::reload(self).await;
+                    self.ask_for_retention();
+                    self.ask_for_sweep();
+                    reloaded
+                }
+            };
+            reloaded.map_err(|refused| match refused {
+                NotReloaded::Config(errors) => Refusal::Config { errors: errors.lines() },
+                NotReloaded::Gone => Refusal::Gone,
+            })
         };
         reload.boxed()
     }

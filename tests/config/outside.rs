@@ -246,7 +246,7 @@ fn a_folder_that_is_replaced_meanwhile_is_read_as_one_or_as_the_other() {
         });
         // Moved in here, so that the other thread ends with it, also if an assertion fails.
         let (begin, is_replaced) = (begin, is_replaced);
-        for round in 0..400 {
+        for round in 0..150 {
             begin.send(round).unwrap();
             let config = loaded(&folder).unwrap();
             let names = tasks(&config);

@@ -343,10 +343,15 @@ impl Service for Fake {
         ready(Ok(Swept { at: at(-120), report: Report { findings: vec![], fixed: 0, dry_run: false } }))
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
         let errors = self.lock().config_errors.clone();
         ready(match errors.is_empty() {
-            true => Ok(vec!["task.mail.attempts: 5 -> 10".into(), "task.new is new".into()]),
+            true => Ok(Reloaded {
+                changes: vec!["mail: attempts 5 → 10".into(), "task new added".into()],
+                after_restart: vec!["socket /a → /b takes a restart".into()],
+                warnings: vec!["daybook.toml:9:7: task.new.cwd: `/nowhere`: not there".into()],
+                sweep: wait.then_some(LastSweep { at: NOW, findings: 2, fixed: 1 }),
+            }),
             false => Err(Refusal::Config { errors }),
         })
     }
