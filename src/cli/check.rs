@@ -12,8 +12,10 @@ use crate::error::Exit;
 
 /// Check the config files
 ///
-/// Reads the config as the daemon would, and prints every error with its file, line and key. Needs no
-/// running daemon. Exits with 3 if there is an error.
+/// Reads the config as the daemon would, and prints every error with its file, line and key, and every warning: a
+/// program that is not there, a password that everybody may read. Run it as the user that the daemon runs as: for root
+/// a file that others may write to is an error. Needs no running daemon. Exits with 3 if there is an error, and with 0
+/// if there are warnings only.
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -22,17 +24,26 @@ pub fn run(_: &Args, common: &Common) -> Result<Exit, Failure> {
     let mut out = Out::new();
     let exit = match config::load(path) {
         Ok(config) => {
-            let tasks = count(config.tasks.len() as u64, "task");
-            match common.json {
-                true => out.line(json!({ "ok": true, "tasks": config.tasks.len(), "errors": [] }).to_string())?,
-                false => out.line(format!("{}: no errors, {tasks}", path.display()))?,
+            let (tasks, warnings) = (config.tasks.len(), &config.warnings);
+            if common.json {
+                let answer = json!({ "ok": true, "tasks": tasks, "errors": [], "warnings": as_json(warnings) });
+                out.line(answer.to_string())?;
+            } else {
+                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                let warned = match warnings.len() {
+                    0 => String::new(),
+                    number => format!(", {}", count(number as u64, "warning")),
+                };
+                out.line(format!("{}: no errors{warned}, {}", path.display(), count(tasks as u64, "task")))?;
             }
             Exit::Done
         }
         Err(errors) => {
-            match common.json {
-                true => out.line(as_json(&errors).to_string())?,
-                false => eprintln!("{errors}"),
+            if common.json {
+                let (list, omitted) = (as_json(&errors.problems), errors.omitted);
+                out.line(json!({ "ok": false, "errors": list, "warnings": [], "omitted": omitted }).to_string())?;
+            } else {
+                eprintln!("{errors}");
             }
             Exit::Config
         }
@@ -41,16 +52,12 @@ pub fn run(_: &Args, common: &Common) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn as_json(errors: &config::Errors) -> serde_json::Value {
-    let list: Vec<_> = errors
-        .problems
-        .iter()
-        .map(|it| {
-            json!({
-                "file": it.file, "line": it.line, "column": it.column,
-                "key": it.key, "message": it.message, "hint": it.hint,
-            })
+fn as_json(problems: &[config::Problem]) -> Vec<serde_json::Value> {
+    let one = |it: &config::Problem| {
+        json!({
+            "file": it.file, "line": it.line, "column": it.column,
+            "key": it.key, "message": it.message, "hint": it.hint,
         })
-        .collect();
-    json!({ "ok": false, "errors": list, "omitted": errors.omitted })
+    };
+    problems.iter().map(one).collect()
 }

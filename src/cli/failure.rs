@@ -93,7 +93,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 fn refused(said: client::Said) -> Failure {
     let hint = match said.code.as_str() {
-        "unknown_task" | "task_removed" => Some("`daybook tasks` lists the tasks"),
+        "unknown_task" => Some("`daybook tasks` lists the tasks"),
+        "task_removed" => Some("put the task back and `daybook reload`; `daybook cancel JOB` gives a job of it up"),
         "not_found" => Some("`daybook jobs` lists jobs"),
         "queue_full" => Some("try again when some are done; `daybook tasks` shows how many wait"),
         "too_many_jobs" | "stopping" | "history_unreadable" => Some("try again a little later"),

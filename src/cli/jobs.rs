@@ -25,6 +25,9 @@ pub struct Args {
     /// Only jobs of this task
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
+    /// Only jobs whose task is no longer in the config
+    #[arg(long)]
+    orphaned: bool,
     /// Only jobs added within this time (`2h`), or since an instant (RFC 3339)
     #[arg(long, value_name = "D")]
     since: Option<String>,
@@ -81,6 +84,9 @@ fn path(args: &Args, after: Option<JobId>, limit: usize) -> String {
         if let Some(value) = value {
             path.push_str(&format!("&{name}={}", escaped(value)));
         }
+    }
+    if args.orphaned {
+        path.push_str("&orphaned=1");
     }
     if let Some(after) = after {
         path.push_str(&format!("&after={after}"));

@@ -1,41 +1,46 @@
 //! `daybook reload`
 
-use serde::Deserialize;
+use serde_json::json;
 
 use super::failure::Failure;
+use super::render::{Colour, count};
 use super::session::Session;
+use crate::control::service::Reloaded;
 use crate::error::Exit;
 
 /// Read the config again
 ///
-/// If it has an error the last good config stays, the errors are printed, and the exit code is 3.
-/// Running jobs are not touched. Returns when the new config is in use.
+/// Says what has changed. If the config has an error the last good one stays, all errors are printed, and the exit code
+/// is 3; if the daemon cannot be reached it is 4. Running jobs are not touched: they go on with what they were started
+/// with, and their next attempt is run as the new config says. Returns when the new config is in use.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Wait until the new config is in use, which is always done
-    #[arg(long, hide = true)]
+    /// Return after the sweep that follows a reload
+    #[arg(long)]
     wait: bool,
 }
 
-#[derive(Deserialize)]
-struct Reloaded {
-    changes: Vec<String>,
-}
-
-pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {
-    let whole = session.post("/v1/reload", String::new()).await?;
+pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
+    let whole = session.post("/v1/reload", json!({ "wait": args.wait }).to_string()).await?;
     if session.json {
         session.out.line(&whole.bytes)?;
         return Ok(Exit::Done);
     }
-    let reloaded: Reloaded = whole.read()?;
-    if reloaded.changes.is_empty() {
-        session.out.line("reloaded; nothing has changed")?;
-        return Ok(Exit::Done);
-    }
-    session.out.line("reloaded")?;
-    for change in reloaded.changes {
+    let Reloaded { changes, after_restart, warnings, sweep } = whole.read()?;
+    let same = changes.is_empty() && after_restart.is_empty();
+    session.out.line(if same { "reloaded; nothing has changed" } else { "reloaded" })?;
+    for change in changes {
         session.out.line(format!("  {change}"))?;
+    }
+    for change in after_restart {
+        session.out.line(format!("  {}", session.out.coloured(&change, Colour::Yellow)))?;
+    }
+    if let Some(sweep) = sweep {
+        session.out.line(format!("swept: {}, {} fixed", count(u64::from(sweep.findings), "finding"), sweep.fixed))?;
+    }
+    session.out.flush()?;
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
     Ok(Exit::Done)
 }

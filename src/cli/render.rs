@@ -151,6 +151,16 @@ pub fn progress(progress: &Progress) -> String {
     parts.collect::<Vec<_>>().join(" ")
 }
 
+/// The state of a job in a word; what waits for its task and not for its instant is said to be orphaned.
+fn state(job: &JobView) -> (&'static str, Option<Colour>) {
+    match job.state {
+        JobState::Scheduled | JobState::Available | JobState::Retryable | JobState::Interrupted if job.orphaned => {
+            ("orphaned", Some(Colour::Red))
+        }
+        state => (state.name(), state_colour(state)),
+    }
+}
+
 /// What a job's state means in time: `due in 3h`, `started 5m ago`.
 pub fn when(job: &JobView, now: Timestamp) -> String {
     let since = |word: &str, at: Option<Timestamp>| match at {
@@ -158,6 +168,7 @@ pub fn when(job: &JobView, now: Timestamp) -> String {
         None => String::new(),
     };
     match job.state {
+        _ if job.orphaned && job.state != JobState::Running => "when its task is back".to_owned(),
         JobState::Scheduled => since("due", Some(job.due_at)),
         JobState::Available => since("due", Some(job.due_at)),
         JobState::Running | JobState::Interrupted => since("started", job.started_at),
@@ -171,15 +182,16 @@ pub fn jobs(out: &mut Out, jobs: &[JobView], now: Timestamp) -> io::Result<()> {
     let rows: Vec<Row> = jobs
         .iter()
         .map(|job| {
+            let (state, colour) = state(job);
             let cells = [
                 job.id.to_string(),
                 job.task.to_string(),
-                job.state.to_string(),
+                state.to_owned(),
                 job.attempts.to_string(),
                 when(job, now),
                 progress(&job.progress),
             ];
-            Row::new(cells).colour(job.state.name(), state_colour(job.state))
+            Row::new(cells).colour(state, colour)
         })
         .collect();
     out.table(&["JOB", "TASK", "STATE", "ATTEMPTS", "WHEN", "PROGRESS"], &rows)

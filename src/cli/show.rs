@@ -42,7 +42,7 @@ fn facts(job: &JobView, state: String, now: Timestamp) -> Vec<(&'static str, Str
     vec![
         ("job", job.id.to_string()),
         ("task", job.task.to_string()),
-        ("state", state),
+        ("state", if job.orphaned { format!("{state}, orphaned: its task is no longer in the config") } else { state }),
         ("attempts", job.attempts.to_string()),
         ("priority", job.priority.to_string()),
         ("key", text(&job.key)),

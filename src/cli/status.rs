@@ -50,6 +50,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
         (jobs.scheduled, "scheduled"),
         (jobs.retryable, "retryable"),
         (jobs.interrupted, "interrupted"),
+        (jobs.orphaned, "of them orphaned"),
     ];
     let live: Vec<_> = live.iter().filter(|(n, _)| *n > 0).map(|(n, state)| format!("{n} {state}")).collect();
     let paused = match status.tasks.paused {

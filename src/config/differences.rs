@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::path::Path;
 use std::time::Duration;
 
 use super::model::{Config, Keep};
@@ -18,13 +19,9 @@ type Shown = (&'static str, String);
 /// What is different in `new`, a sentence each: `backup: schedule 30 2 * * * → 0 3 * * *`, `task cleanup added`.
 ///
 /// First what concerns the daemon, then databases, then tasks by name. Urls and values of environment
-/// variables are not shown.
+/// variables are not shown. What a reload cannot change is told by [`after_restart`].
 pub fn differences(old: &Config, new: &Config) -> Vec<String> {
-    let mut words = Vec::new();
-    for change in changes(&config(old), &config(new)) {
-        let after_restart = change.starts_with("state_dir ") || change.starts_with("socket ");
-        words.push(if after_restart { format!("{change} (after a restart)") } else { change });
-    }
+    let mut words = changes(&config(old), &config(new));
     each(&old.databases, &new.databases, "database", &mut words, |name, _, _| {
         vec![format!("database {name}: address changed")]
     });
@@ -34,6 +31,15 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         changes.into_iter().map(|change| format!("{name}: {change}")).collect()
     });
     words
+}
+
+/// What is different in `new` and takes a restart, a sentence each.
+pub fn after_restart(old: &Config, new: &Config) -> Vec<String> {
+    let places = |config: &Config| {
+        let shown = |path: &Path| path.display().to_string();
+        vec![("state_dir", shown(&config.state_dir)), ("socket", shown(&config.socket))]
+    };
+    changes(&places(old), &places(new)).into_iter().map(|change| format!("{change} takes a restart")).collect()
 }
 
 /// Goes through two maps side by side.
@@ -87,8 +93,6 @@ fn variant(value: impl Debug) -> String {
 fn config(config: &Config) -> Vec<Shown> {
     let keep = |keep: Keep| format!("{} {}", in_words(keep.age), size_in_words(keep.size));
     vec![
-        ("state_dir", config.state_dir.display().to_string()),
-        ("socket", config.socket.display().to_string()),
         ("execution", config.execution.to_string()),
         ("stop_timeout", in_words(config.stop_timeout)),
         ("repair.every", in_words(config.repair_every)),

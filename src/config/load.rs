@@ -1,13 +1,14 @@
 //! Reads the files of a config, one after the other, and puts them together.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
 
 use super::keys::{DATABASE, MAIN, TASK, nearest};
 use super::model::{Config, Keep, Logs};
+use super::outside::{self, Thing};
 use super::problem::{Errors, Place, Report, quoted};
 use super::source::{FILES_BYTES_MAX, FILES_MAX, Seen, Source, expand};
 use super::table::{Context, Named, Table, did_you_mean, full_name};
@@ -22,24 +23,31 @@ const SYNTAX_ERRORS_MAX: usize = 10;
 const SOCKET_BYTES_MAX: usize = 107;
 /// How the address of a database begins.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
+/// How often files are read that change while they are read.
+const READS_MAX: usize = 5;
 
 /// Reads the config: `main`, and the files that it includes.
 ///
-/// Relative paths in a file start at that file's folder.
+/// Relative paths in a file start at that file's folder. The files are taken as they stood at one instant: what is
+/// replaced or written to meanwhile is read again. What they name outside of themselves is looked at, and what seems
+/// wrong there is in [`Config::warnings`].
 ///
 /// # Errors
 /// All that is wrong in all files, each problem with its place. Only where a file is not TOML at all, problems
 /// behind that are found when it is.
 pub fn load(main: &Path) -> Result<Config, Errors> {
-    let mut loader = Loader::new(TimeZone::system());
-    match Source::read(main) {
-        Ok(source) => {
-            for pattern in loader.read(source) {
-                loader.include(&pattern);
-            }
+    let (mut loader, mut changed) = Loader::files(main);
+    for _ in 1..READS_MAX {
+        if changed.is_none() {
+            break;
         }
-        Err(unreadable) => loader.unreadable(main, unreadable),
+        (loader, changed) = Loader::files(main);
     }
+    if let Some(place) = changed {
+        let hint = "reload when whoever writes to it has finished";
+        loader.report.add(place, "", "was changed while it was read, again and again", hint);
+    }
+    std::mem::take(&mut loader.named).look(&loader.report, &loader.warnings);
     loader.finish()
 }
 
@@ -62,7 +70,10 @@ struct Include {
 
 struct Loader {
     report: Report,
+    warnings: Report,
     sources: Vec<Source>,
+    /// What each glob named.
+    listed: Vec<(Place, String, Vec<PathBuf>)>,
     bytes: usize,
     seen: Seen,
     zones: Zones,
@@ -70,6 +81,7 @@ struct Loader {
     /// Where each task and database was defined, by its full name.
     defined: HashMap<String, Place>,
     uses: Vec<DatabaseUse>,
+    named: outside::Named,
     /// A file could not be read: what it defines is not known.
     incomplete: bool,
 }
@@ -78,15 +90,44 @@ impl Loader {
     fn new(system: TimeZone) -> Loader {
         Loader {
             report: Report::default(),
+            warnings: Report::default(),
             sources: Vec::new(),
+            listed: Vec::new(),
             bytes: 0,
             seen: Seen::default(),
             zones: Zones::new(system),
             config: Config::default(),
             defined: HashMap::new(),
             uses: Vec::new(),
+            named: outside::Named::default(),
             incomplete: false,
         }
+    }
+
+    /// Reads the main file and what it includes, and says where something has changed since.
+    fn files(main: &Path) -> (Loader, Option<Place>) {
+        let mut loader = Loader::new(TimeZone::system());
+        match Source::read(main) {
+            Ok(source) => {
+                for pattern in loader.read(source) {
+                    loader.include(&pattern);
+                }
+            }
+            Err(unreadable) => loader.unreadable(main, unreadable),
+        }
+        let changed = loader.changed();
+        (loader, changed)
+    }
+
+    /// Where something is not any more as it was when it was read: a file, or what a glob names.
+    fn changed(&self) -> Option<Place> {
+        let file = self.sources.iter().position(Source::has_changed);
+        let listed = || {
+            let folder = &self.sources[0].folder;
+            let same = |pattern: &str, paths: &[PathBuf]| expand(folder, pattern).is_ok_and(|now| now == paths);
+            self.listed.iter().find(|(_, pattern, paths)| !same(pattern, paths)).map(|(place, ..)| *place)
+        };
+        file.map(|file| Place { file, offset: None }).or_else(listed)
     }
 
     /// Reads one file, the first one as the main file; answers what it includes.
@@ -98,9 +139,10 @@ impl Loader {
         let file = self.sources.len() - 1;
         // Taken out for the time of reading, so that the tables can borrow them beside `self`.
         let (report, sources) = (std::mem::take(&mut self.report), std::mem::take(&mut self.sources));
-        let context = Context { report: &report, source: &sources[file], file };
+        let named = std::mem::take(&mut self.named);
+        let context = Context { report: &report, source: &sources[file], file, named: &named };
         let includes = self.read_text(context);
-        (self.report, self.sources) = (report, sources);
+        (self.report, self.sources, self.named) = (report, sources, named);
         includes
     }
 
@@ -145,6 +187,8 @@ impl Loader {
         let (state_dir, socket) = (table.path("state_dir"), table.path("socket"));
         config.state_dir = state_dir.unwrap_or_else(|| config.state_dir.clone());
         config.socket = socket.unwrap_or_else(|| config.socket.clone());
+        table.names("state_dir", Thing::StateFolder(config.state_dir.clone()));
+        table.names("socket", Thing::Socket(config.socket.clone()));
         if config.socket.as_os_str().len() > SOCKET_BYTES_MAX {
             let message =
                 format!("its full path has {} bytes, more than {SOCKET_BYTES_MAX}", config.socket.as_os_str().len());
@@ -201,7 +245,10 @@ impl Loader {
         let address =
             match ["url", "url_file", "credential"].into_iter().filter(|key| table.has(key)).collect::<Vec<_>>()[..] {
                 ["url"] => url.map(|url| Address::Url(url.to_owned())),
-                ["url_file"] => table.path("url_file").map(Address::UrlFile),
+                ["url_file"] => table.path("url_file").map(|file| {
+                    table.names("url_file", Thing::AddressFile(file.clone()));
+                    Address::UrlFile(file)
+                }),
                 ["credential"] => credential(&table).map(Address::Credential),
                 [first, second, ..] => {
                     let hint = "a database has exactly one of `url`, `url_file` and `credential`";
@@ -261,6 +308,11 @@ impl Loader {
                 return self.report.add(place, "include", wrong.message, wrong.hint);
             }
         };
+        if paths.is_empty() && include.place.is_some() {
+            let message = format!("{} matches no file", quoted(&include.pattern));
+            self.warnings.add(place, "include", message, "nothing is included by it");
+        }
+        self.listed.push((place, include.pattern.clone(), paths.clone()));
         let shown = self.sources[0].path.parent().unwrap_or(Path::new("")).to_owned();
         for path in paths {
             if !self.seen.insert(&path) {
@@ -283,7 +335,7 @@ impl Loader {
     fn unreadable(&mut self, path: &Path, unreadable: super::source::Unreadable) {
         self.incomplete = true;
         let offset = unreadable.valid.as_ref().map(String::len);
-        self.sources.push(Source::new(path, unreadable.valid.unwrap_or_default()));
+        self.sources.push(Source::unread(path, unreadable.valid.unwrap_or_default()));
         let place = Place { file: self.sources.len() - 1, offset };
         self.report.add(place, "", unreadable.message, unreadable.hint);
     }
@@ -292,10 +344,11 @@ impl Loader {
         if !self.incomplete {
             self.check_databases();
         }
-        match self.report.is_empty() {
-            true => Ok(self.config),
-            false => Err(self.report.into_errors(&self.sources)),
+        if !self.report.is_empty() {
+            return Err(self.report.into_errors(&self.sources));
         }
+        self.config.warnings = self.warnings.into_errors(&self.sources).problems;
+        Ok(self.config)
     }
 
     /// Every database that a task names must be there.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::problem::Problem;
 use super::task::Task;
 use crate::database::Address;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub tasks: BTreeMap<String, Task>,
     /// The files that were read: the main file first, then the included ones in their order.
     pub sources: Vec<PathBuf>,
+    /// What is no mistake in the files and yet seems wrong: a program that is not there, an include that matches nothing.
+    pub warnings: Vec<Problem>,
 }
 
 impl Default for Config {
@@ -55,6 +58,7 @@ impl Default for Config {
             databases: BTreeMap::new(),
             tasks: BTreeMap::new(),
             sources: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ const PROBLEMS_MAX: usize = 1000;
 const QUOTED_MAX: usize = 60;
 
 /// All that is wrong with a config. Its text has one line for each problem.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Errors {
     /// In the order of the files and of their lines; at most 1000.
     pub problems: Vec<Problem>,
@@ -20,8 +20,15 @@ pub struct Errors {
     pub omitted: usize,
 }
 
+impl Errors {
+    /// A line for each.
+    pub fn lines(&self) -> Vec<String> {
+        self.to_string().lines().map(str::to_owned).collect()
+    }
+}
+
 /// One thing that is wrong, where, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problem {
     pub file: PathBuf,
     /// From 1; 0 when the file as a whole is meant.

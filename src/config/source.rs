@@ -2,11 +2,14 @@
 //! What is in them is `load`'s business.
 
 use std::collections::HashSet;
+use std::fs::Metadata;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::problem::quoted;
+use super::trust;
 use super::value::Wrong;
 
 /// Bytes of one file.
@@ -22,6 +25,8 @@ pub(super) struct Source {
     /// The folder against which its relative paths are read; absolute.
     pub folder: PathBuf,
     pub text: String,
+    /// The file that was read; `None` if there was none, or if it is only text.
+    stamp: Option<Stamp>,
     /// Where each line starts; found when first asked for.
     lines: OnceLock<Vec<usize>>,
 }
@@ -31,26 +36,61 @@ pub(super) struct Unreadable {
     /// Bytes from the start of the file, where that is known, and the text up to there.
     pub valid: Option<String>,
     pub message: String,
-    pub hint: &'static str,
+    pub hint: String,
+}
+
+/// What tells whether a file is still the one that was read, with the same contents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    file: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(found: &Metadata) -> Stamp {
+        Stamp {
+            file: (found.dev(), found.ino()),
+            length: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        }
+    }
 }
 
 impl Source {
     pub fn new(path: &Path, text: String) -> Source {
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(folder).or_else(|_| std::env::current_dir()).unwrap_or_else(|_| "/".into());
-        Source { path: path.to_owned(), folder, text, lines: OnceLock::new() }
+        Source { path: path.to_owned(), folder, text, stamp: None, lines: OnceLock::new() }
     }
 
-    /// Reads a file: regular, UTF-8, at most 1 MiB.
+    /// A file of which not more could be read than `text`.
+    pub fn unread(path: &Path, text: String) -> Source {
+        Source { stamp: path.metadata().ok().map(|found| Stamp::of(&found)), ..Source::new(path, text) }
+    }
+
+    /// Whether the file is another one by now, or has other contents.
+    pub fn has_changed(&self) -> bool {
+        self.path.metadata().ok().map(|found| Stamp::of(&found)) != self.stamp
+    }
+
+    /// Reads a file: regular, UTF-8, at most 1 MiB, and for root one that nobody else may write to.
     pub fn read(path: &Path) -> Result<Source, Unreadable> {
-        let plain = |message: String, hint| Unreadable { valid: None, message, hint };
+        let plain = |message: String, hint: &str| Unreadable { valid: None, message, hint: hint.to_owned() };
         let failed = |error: std::io::Error| plain(format!("cannot be read: {error}"), "");
         // Asked before opening: to open a pipe would wait for its writer.
-        if !std::fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(plain("is not a regular file".into(), ""));
+        let kind = std::fs::metadata(path).map_err(failed)?.file_type();
+        if !kind.is_file() {
+            let hint = if kind.is_dir() { "name the files in it, as in \"tasks.d/*.toml\"" } else { "" };
+            return Err(plain("is not a regular file".into(), hint));
         }
         let mut bytes = Vec::new();
         let file = std::fs::File::open(path).map_err(failed)?;
+        // Of the opened file, so that another one put in its place meanwhile is of no use.
+        let metadata = file.metadata().map_err(failed)?;
+        trust::file(path, &metadata).map_err(|wrong| plain(wrong.message, &wrong.hint))?;
         file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() > FILE_BYTES_MAX {
             return Err(plain("is larger than 1 MiB".into(), "split it into several files in the include folder"));
@@ -60,10 +100,10 @@ impl Source {
             Unreadable {
                 valid: Some(String::from_utf8_lossy(valid).into_owned()),
                 message: format!("is not UTF-8: the byte here is 0x{:02x}", rest.first().copied().unwrap_or_default()),
-                hint: "save the file as UTF-8",
+                hint: "save the file as UTF-8".to_owned(),
             }
         })?;
-        Ok(Source::new(path, text))
+        Ok(Source { stamp: Some(Stamp::of(&metadata)), ..Source::new(path, text) })
     }
 
     /// Line and column of an offset, both from 1; columns are characters.
@@ -121,7 +161,7 @@ fn not_a_glob(pattern: &str, error: &globset::Error) -> Wrong {
     Wrong::new(format!("{} is not a glob: {}", quoted(pattern), error.kind()), "write it as \"tasks.d/*.toml\"")
 }
 
-/// The names in a folder, sorted, without hidden ones; none if there is no such folder.
+/// The names in a folder, sorted, without leftovers; none if there is no such folder.
 fn names(folder: &Path) -> Result<Vec<String>, Wrong> {
     let failed = |error: std::io::Error| {
         Wrong::new(format!("cannot list {}: {error}", quoted(&folder.to_string_lossy())), "make the folder readable")
@@ -136,13 +176,24 @@ fn names(folder: &Path) -> Result<Vec<String>, Wrong> {
     let mut names = Vec::new();
     for entry in entries {
         match entry.map_err(failed)?.file_name().into_string() {
-            // Editors keep their copies under hidden names.
-            Ok(name) if !name.starts_with('.') => names.push(name),
+            Ok(name) if !is_leftover(&name) => names.push(name),
             _ => {}
         }
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether an editor or a package manager has left the file there: hidden ones, copies, versions not taken over.
+fn is_leftover(name: &str) -> bool {
+    const ENDINGS: [&str; 10] =
+        ["bak", "old", "orig", "swp", "swo", "rpmnew", "rpmsave", "rpmorig", "pacnew", "pacsave"];
+    let ending = name.rsplit('.').next().unwrap_or_default();
+    name.starts_with(['.', '#'])
+        || name.ends_with('~')
+        || ENDINGS.contains(&ending)
+        || ending.starts_with("dpkg-")
+        || ending.starts_with("ucf-")
 }
 
 /// Tells whether a path was seen before, by whatever name.
@@ -169,6 +220,14 @@ mod tests {
         assert_eq!(source.position(5), (2, 2), "after the two bytes of ä");
         assert_eq!(source.position(11), (4, 1));
         assert_eq!(source.position(9999), (4, 2));
+    }
+
+    #[test]
+    fn what_editors_and_package_managers_leave_is_left_out() {
+        let left = [".a.toml", "a.toml~", "#a.toml#", "a.toml.dpkg-new", "a.toml.dpkg-dist", "a.toml.ucf-old"];
+        assert!(left.into_iter().all(is_leftover));
+        assert!(["a.toml.bak", "a.toml.rpmsave", ".a.toml.swp", "a.old"].into_iter().all(is_leftover));
+        assert!(!["a.toml", "old.toml", "dpkg-new.toml", "a.conf"].into_iter().any(is_leftover));
     }
 
     #[test]

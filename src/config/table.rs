@@ -15,6 +15,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{Key, Kind, Section, nearest};
+use super::outside::{self, Thing};
 use super::problem::{Place, Report, quoted};
 use super::source::Source;
 use super::value::{self, Wrong, Zone};
@@ -33,6 +34,8 @@ pub(super) struct Context<'r> {
     pub source: &'r Source,
     /// The number of `source`.
     pub file: usize,
+    /// What is named outside of the files.
+    pub named: &'r outside::Named,
 }
 
 impl Context<'_> {
@@ -112,6 +115,13 @@ impl<'r> Table<'r> {
     /// Reports a problem of the table as a whole.
     pub fn report_whole(&self, message: impl Into<String>, hint: impl Into<String>) {
         self.context.report.add(self.place, self.name.as_str(), message, hint);
+    }
+
+    /// Takes down what the value of a key names outside of the files, if the key is there.
+    pub fn names(&self, key: &str, thing: Thing) {
+        if self.has(key) {
+            self.context.named.add(self.value_place(key), self.full(key), thing);
+        }
     }
 
     /// The full name of a key of this table.

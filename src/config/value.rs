@@ -16,7 +16,7 @@ use crate::core::time::Timestamp;
 pub(super) const SIZE_MAX: u64 = 1_000_000_000_000_000_000;
 
 /// What is wrong with a text, and what to do.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wrong {
     pub message: String,
     pub hint: String,

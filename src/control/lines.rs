@@ -81,7 +81,8 @@ pub fn job(event: &Event) -> Option<JobId> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => None,
+        | Event::SweepFinished(_)
+        | Event::ConfigChanged(_) => None,
     }
 }
 
@@ -114,7 +115,8 @@ fn task(event: &Event) -> Option<TaskId> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => None,
+        | Event::SweepFinished(_)
+        | Event::ConfigChanged(_) => None,
     }
 }
 

@@ -72,8 +72,8 @@ pub trait Service: Send + Sync + 'static {
     fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
     /// What the last sweep found and did, whoever asked for it.
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
-    /// Reads the config anew and answers what changed, a line each.
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>>;
+    /// Reads the config anew and takes it over; `wait`: answered after the sweep that follows.
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>>;
 
     /// Adds one job.
     fn add_one(&self, job: AddJob) -> BoxFuture<'_, Result<Added, Refusal>>;
@@ -140,11 +140,13 @@ pub struct JobFilter {
     pub since: Option<Timestamp>,
     /// Only smaller numbers than this one.
     pub before: Option<JobId>,
+    /// Only live jobs whose task is no longer in the config.
+    pub orphaned: bool,
     pub limit: usize,
 }
 
 impl JobFilter {
-    /// Whether a job is among them; `limit` aside.
+    /// Whether a job is among them; `limit` and `orphaned` aside.
     pub fn takes(&self, id: JobId, state: JobState, task: &str, created_at: Timestamp) -> bool {
         (self.states.is_empty() || self.states.contains(&state))
             && self.task.as_deref().is_none_or(|wanted| wanted == task)
@@ -154,7 +156,8 @@ impl JobFilter {
 
     /// Whether a finished (or a live) job can be among them at all.
     pub fn wants(&self, finished: bool) -> bool {
-        self.states.is_empty() || self.states.iter().any(|state| state.is_finished() == finished)
+        !(finished && self.orphaned)
+            && (self.states.is_empty() || self.states.iter().any(|state| state.is_finished() == finished))
     }
 }
 
@@ -212,6 +215,8 @@ pub struct JobCounts {
     pub running: u64,
     pub retryable: u64,
     pub interrupted: u64,
+    /// Those of them whose task is no longer in the config.
+    pub orphaned: u64,
 }
 
 /// Tasks by what they are.
@@ -227,6 +232,19 @@ pub struct LastSweep {
     pub at: Timestamp,
     pub findings: u32,
     pub fixed: u32,
+}
+
+/// A config that was taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What is different now, a sentence each.
+    pub changes: Vec<String>,
+    /// What has changed in the files and takes a restart of the daemon.
+    pub after_restart: Vec<String>,
+    /// What seems wrong and is no error, each with its place.
+    pub warnings: Vec<String>,
+    /// The sweep that followed, if it was waited for.
+    pub sweep: Option<LastSweep>,
 }
 
 /// A sweep that is over: when it was, and its report.

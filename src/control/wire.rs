@@ -212,6 +212,18 @@ pub struct RepairRequest<'a> {
 
 fields!(RepairRequest, "dry_run");
 
+/// A reload.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReloadRequest<'a> {
+    /// The answer comes after the sweep that follows.
+    pub wait: bool,
+    #[serde(skip)]
+    nothing: PhantomData<&'a ()>,
+}
+
+fields!(ReloadRequest, "wait");
+
 /// A body that has nothing to say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

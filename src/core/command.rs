@@ -73,6 +73,10 @@ pub enum Command {
         findings: u32,
         fixed: u32,
     },
+    /// A reload has changed the config: what, in words.
+    NoteReload {
+        changes: Vec<Box<str>>,
+    },
 }
 
 /// One job to add.

@@ -80,6 +80,7 @@ events! {
     42 ClockStepped "clock_stepped",
     43 ClockSuspended "clock_suspended",
     44 SweepFinished "sweep_finished",
+    50 ConfigChanged "config_changed",
 }
 
 /// A job was added, by a person, a client or an occurrence.
@@ -346,6 +347,13 @@ pub struct ClockSuspended {
 pub struct SweepFinished {
     pub findings: u32,
     pub fixed: u32,
+}
+
+/// A reload has taken a change of the config over. What it does to tasks is in events of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigChanged {
+    /// In words, without secrets.
+    pub change: Box<str>,
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ pub const LATE_AFTER: Duration = Duration::from_secs(60);
 pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// Starts of one job that took the daemon down before it is quarantined.
 pub const CRASHES_MAX: u8 = 3;
+/// Changes of the config that one reload notes in the journal, a sentence each; further ones are counted.
+pub const CHANGES_NOTED_MAX: usize = 200;
 /// Bytes of all events of one commit; the engine seals a commit before it grows past this.
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 

@@ -32,6 +32,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         // What an earlier attempt died of is no error of a job that completed.
         view.error = error.map(Into::into);
         view.finished_at = Some(at);
+        view.orphaned = false;
         Some(Row::Job(Box::new(view)))
     };
     match event {
@@ -70,7 +71,8 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => {}
+        | Event::SweepFinished(_)
+        | Event::ConfigChanged(_) => {}
     }
 }
 
@@ -99,6 +101,7 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
         due_at: job.due,
         started_at: running.map(|running| running.started).or(rare.started),
         finished_at: None,
+        orphaned: task.removed,
     })
 }
 

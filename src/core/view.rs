@@ -31,6 +31,27 @@ pub struct JobView {
     /// When the last attempt started.
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+    /// Its task is no longer in the config: it waits for the task's return, or for a person to cancel it. Only ever true
+    /// of a live job, so it is shown and not stored.
+    #[serde(default, with = "shown")]
+    pub orphaned: bool,
+}
+
+/// A flag that people and clients see and that takes no byte where a job is stored.
+mod shown {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { flag.serialize(serializer) } else { ().serialize(serializer) }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        if deserializer.is_human_readable() {
+            bool::deserialize(deserializer)
+        } else {
+            <()>::deserialize(deserializer).map(|()| false)
+        }
+    }
 }
 
 /// How far a job says it is.

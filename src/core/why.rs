@@ -12,6 +12,9 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
     let Some(task) = state.task(job.task) else { return format!("job {} belongs to no task", job.id) };
     let rare = job.cold.rare();
     let error = rare.error.as_deref().unwrap_or("an unknown reason");
+    if task.removed && job.state != JobState::Running {
+        return orphaned(task, job);
+    }
     match job.state {
         JobState::Scheduled => {
             format!("it waits for {}, in {}", job.due, length(job.due, now))
@@ -20,12 +23,12 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
         JobState::Running => match state.running(job.id) {
             Some(running) => match &running.stopping {
                 Some(reason) => format!("attempt {} is being ended: {reason}", running.attempt),
-                None => format!(
-                    "attempt {} runs since {}: {}",
-                    running.attempt,
-                    running.started,
-                    origin(rare.occurrence.map(|occurrence| occurrence.at))
-                ),
+                None => {
+                    let origin = origin(rare.occurrence.map(|occurrence| occurrence.at));
+                    let to_its_end =
+                        if task.removed { "; its task is gone from the config, it runs to its end" } else { "" };
+                    format!("attempt {} runs since {}: {origin}{to_its_end}", running.attempt, running.started)
+                }
             },
             None => "it runs".to_owned(),
         },
@@ -43,10 +46,22 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
     }
 }
 
+/// Why a job whose task has left the config stays where it is.
+fn orphaned(task: &Task, job: &Job) -> String {
+    let rare = job.cold.rare();
+    let failed = match &rare.error {
+        Some(error) => format!(" (attempt {}: {error})", job.attempts),
+        None => String::new(),
+    };
+    let then = if rare.held { "can be retried" } else { "goes on" };
+    format!(
+        "it is orphaned: task `{}` is no longer in the config. It stays {}{failed} and {then} when the task is back, \
+         unless somebody cancels it: `daybook cancel {}`",
+        task.name, job.state, job.id
+    )
+}
+
 fn available(state: &State, task: &Task, job: &Job, execution: bool) -> String {
-    if task.removed {
-        return format!("task `{}` is no longer in the config; the job waits for its return", task.name);
-    }
     if let Some(since) = task.paused_at {
         return format!("task `{0}` is paused since {since}; `daybook resume {0}` lets it go on", task.name);
     }

@@ -1,14 +1,18 @@
 //! The running daemon as its doors see it: the engine's handle, what is on disk, and the routines that
 //! signals, timers and the socket share.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
 
 use super::executor::Attempts;
 use super::options::{Options, load, policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
+use crate::control::service::{self, Reloaded};
 use crate::core::limits;
 use crate::core::repair::Report;
 use crate::core::time::Timestamp;
@@ -31,10 +35,32 @@ pub struct Daemon {
     attempts: Arc<Attempts>,
     pub(super) started_at: Timestamp,
     last_sweep: Mutex<LastSweep>,
-    /// Why the config was refused, until one is taken over.
-    refused: Mutex<Option<String>>,
-    /// One reload at a time.
+    /// What the last reload leaves to be looked at.
+    left_over: Mutex<LeftOver>,
+    /// One reload at a time; who comes meanwhile follows, as the files may have changed since they were read.
     reloading: tokio::sync::Mutex<()>,
+    /// Wakes the housekeeping.
+    wake: Arc<Notify>,
+    /// Somebody wants a sweep soon, and does not wait for it.
+    sweep_asked: AtomicBool,
+}
+
+/// What a reload leaves to be looked at.
+#[derive(Clone, Debug, Default)]
+struct LeftOver {
+    /// Why the config was refused, until one is taken over.
+    refused: Option<String>,
+    /// What changed and takes a restart.
+    after_restart: Vec<String>,
+}
+
+/// Why the config was not taken over.
+#[derive(Debug)]
+pub enum NotReloaded {
+    /// It has errors; the last good one stays.
+    Config(config::Errors),
+    /// The daemon has stopped.
+    Gone,
 }
 
 /// When the last sweep was, and what it came to.
@@ -50,6 +76,11 @@ impl LastSweep {
         let now = SystemClock.now();
         LastSweep { at: now.wall, awake: now.awake, report }
     }
+
+    /// Without what it found.
+    pub fn summary(&self) -> service::LastSweep {
+        service::LastSweep { at: self.at, findings: self.report.findings.len() as u32, fixed: self.report.fixed }
+    }
 }
 
 /// What a daemon is made of.
@@ -63,11 +94,12 @@ pub struct Parts {
     pub attempts: Arc<Attempts>,
     /// Of the sweep at the start.
     pub report: Report,
+    pub wake: Arc<Notify>,
 }
 
 impl Daemon {
     pub fn new(parts: Parts) -> Daemon {
-        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, report } = parts;
+        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, report, wake } = parts;
         let last_sweep = LastSweep::now(report);
         Daemon {
             options,
@@ -79,8 +111,10 @@ impl Daemon {
             attempts,
             started_at: last_sweep.at,
             last_sweep: Mutex::new(last_sweep),
-            refused: Mutex::default(),
+            left_over: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
+            wake,
+            sweep_asked: AtomicBool::new(false),
         }
     }
 
@@ -115,9 +149,16 @@ impl Daemon {
         self.attempts.retention_asked.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the next sweep is due, by the time awake since the last one.
+    /// A sweep is to be made at once, and nobody waits for it.
+    pub fn ask_for_sweep(&self) {
+        self.sweep_asked.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Whether the next sweep is due: somebody has asked for it, or by the time awake since the last one.
     pub fn sweep_is_due(&self, awake: Duration) -> bool {
-        awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
+        let asked = self.sweep_asked.swap(false, Ordering::Relaxed);
+        asked || awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
     }
 
     /// One repair pass. The engine does one thing at a time, so two never run at once.
@@ -136,51 +177,76 @@ impl Daemon {
         Ok(report)
     }
 
-    /// Why the config was refused when it was last read; none if it was taken over.
-    pub fn refused(&self) -> Option<String> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the last reload leaves to be looked at, a sentence each.
+    pub fn left_over(&self) -> Vec<String> {
+        let LeftOver { refused, after_restart } = self.lock_left_over().clone();
+        let refused = refused.map(|error| format!("the config was refused and the last good one stays: {error}"));
+        let waits = after_restart.into_iter().map(|change| format!("the config has changed, and {change}"));
+        refused.into_iter().chain(waits).collect()
+    }
+
+    fn lock_left_over(&self) -> MutexGuard<'_, LeftOver> {
+        self.left_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the config again and takes it over: what changed, in words. A config with errors changes nothing.
-    pub async fn reload(&self) -> Result<Vec<String>, config::Errors> {
+    pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
         let _one = self.reloading.lock().await;
         let reloaded = self.take_over().await;
-        let first = |errors: &config::Errors| errors.to_string().lines().next().unwrap_or_default().to_owned();
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = reloaded.as_ref().err().map(first);
+        if let Err(NotReloaded::Config(errors)) = &reloaded {
+            tracing::error!(%errors, "config refused, the last good one stays");
+            self.lock_left_over().refused = errors.lines().into_iter().next();
+        }
         reloaded
     }
 
-    async fn take_over(&self) -> Result<Vec<String>, config::Errors> {
+    async fn take_over(&self) -> Result<Reloaded, NotReloaded> {
         let options = self.options.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&options)).await;
-        let new = match loaded {
-            Ok(loaded) => Arc::new(loaded?),
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        let mut new = match loaded {
+            Ok(loaded) => loaded.map_err(NotReloaded::Config)?,
+            Err(_) => return Err(NotReloaded::Config(panicked(&self.options.config))),
         };
         let old = self.config();
         let changes = config::differences(&old, &new);
+        let after_restart = config::after_restart(&old, &new);
+        // What is in use stays in use, so that the next reload tells of it as well.
+        (new.state_dir, new.socket) = (old.state_dir.clone(), old.socket.clone());
         let (tasks, execution) = (policies(&new), new.execution);
+        let warnings: Vec<String> = new.warnings.iter().map(ToString::to_string).collect();
+        let noted: Vec<Box<str>> = changes.iter().map(|change| change.as_str().into()).collect();
         // First the handlers, then the tasks: a job of a new task finds its handler.
-        self.attempts.set_config(new);
+        self.attempts.set_config(Arc::new(new));
         let taken = self.engine.act(move |machine, _| {
             machine.set_execution(execution);
-            machine.define(tasks);
+            machine.reload(tasks, noted);
         });
-        // An engine that is gone takes nothing over, and the daemon with it.
-        let _: Result<(), Gone> = taken.await;
-        Ok(changes)
+        taken.await.map_err(|_: Gone| NotReloaded::Gone)?;
+        for change in &changes {
+            tracing::info!(change, "config reloaded");
+        }
+        for change in &after_restart {
+            tracing::warn!(change, "config reloaded, one change waits");
+        }
+        for warning in &warnings {
+            tracing::warn!(warning, "config reloaded with a warning");
+        }
+        if changes.is_empty() && after_restart.is_empty() {
+            tracing::info!("config reloaded, nothing changed");
+        }
+        *self.lock_left_over() = LeftOver { refused: None, after_restart: after_restart.clone() };
+        Ok(Reloaded { changes, after_restart, warnings, sweep: None })
     }
 
-    /// What SIGHUP does.
-    pub async fn reload_and_sweep(&self) {
-        match self.reload().await {
-            Ok(changes) if changes.is_empty() => tracing::info!("config reloaded, nothing changed"),
-            Ok(changes) => changes.iter().for_each(|change| tracing::info!(change, "config reloaded")),
-            Err(errors) => tracing::error!(%errors, "config refused, the last good one stays"),
-        }
+    /// What SIGHUP does. The sweep is made whether the config was taken over or not.
+    pub async fn reload_and_sweep(&self) -> Result<Reloaded, NotReloaded> {
+        let reloaded = self.reload().await;
         self.ask_for_retention();
-        // An engine that is gone sweeps no more.
-        let _: Result<Report, Gone> = self.sweep(false).await;
+        let swept = self.sweep(false).await;
+        let mut reloaded = reloaded?;
+        swept.map_err(|_: Gone| NotReloaded::Gone)?;
+        reloaded.sweep = Some(self.last_sweep().summary());
+        Ok(reloaded)
     }
 
     /// Notes how far the journal reaches, so that a later start can tell if its end is missing.
@@ -236,4 +302,11 @@ impl Daemon {
         // Gone already is as good.
         let _: Result<(), Gone> = self.engine.act(|machine, _| machine.close()).await;
     }
+}
+
+/// A panic while files are read is a bug, and no reason to lose the last good config.
+fn panicked(main: &Path) -> config::Errors {
+    let message = "could not be read: this is a bug, and the daemon's log says where".to_owned();
+    let problem = config::Problem { file: main.to_owned(), message, ..config::Problem::default() };
+    config::Errors { problems: vec![problem], omitted: 0 }
 }

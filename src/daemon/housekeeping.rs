@@ -41,7 +41,9 @@ pub async fn run(daemon: Arc<Daemon>, wake: Arc<Notify>) {
     let mut retained = None::<Duration>;
     loop {
         // A tick that does not come is no error: whichever is first.
-        let _: Result<(), _> = tokio::time::timeout(TICK_OVERDUE, wake.notified()).await;
+        // Sweeps may be more frequent since a reload than the ticks are.
+        let patience = TICK_OVERDUE.min(daemon.config().repair_every);
+        let _: Result<(), _> = tokio::time::timeout(patience, wake.notified()).await;
         let now = awake();
         if daemon.sweep_is_due(now)
             && let Err(gone) = daemon.sweep(false).await

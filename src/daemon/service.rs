@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast;
 
-use super::app::Daemon;
+use super::app::{Daemon, NotReloaded};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler, WorkerConfig};
@@ -53,9 +53,7 @@ impl Daemon {
     async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
         let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
-        if let Some(error) = self.refused() {
-            seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
-        }
+        seen.problems.extend(self.left_over().into_iter().map(Into::into));
         let now = SystemClock.now().wall;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -70,11 +68,7 @@ impl Daemon {
             tasks: seen.tasks,
             running: seen.running,
             next: seen.next,
-            last_sweep: Some(LastSweep {
-                at: sweep.at,
-                findings: sweep.report.findings.len() as u32,
-                fixed: sweep.report.fixed,
-            }),
+            last_sweep: Some(sweep.summary()),
             problems: seen.problems,
             state_dir: config.state_dir.to_string_lossy().into(),
         })
@@ -108,9 +102,17 @@ fn overview(state: &State, stopping: bool) -> Overview {
             format!("job {0} waits for a person: {why} (`daybook retry {0}` or `daybook cancel {0}`)", job.id).into()
         })
         .collect();
-    let orphans = state.tasks().filter(|task| task.removed && index.queues.contains_key(&task.id));
-    problems.extend(orphans.take(10).map(|task| {
-        format!("task `{}` is no longer in the config, and jobs of it wait for its return", task.name).into()
+    let removed = state.tasks().filter(|task| task.removed);
+    let orphans = removed.filter_map(|task| index.queues.get(&task.id).map(|queue| (task, u64::from(queue.live))));
+    let orphans: Vec<_> = orphans.collect();
+    let orphaned = orphans.iter().map(|(_, jobs)| jobs).sum();
+    problems.extend(orphans.iter().take(10).map(|(task, jobs)| {
+        let name = &task.name;
+        format!(
+            "task `{name}` is no longer in the config, {jobs} of its jobs are orphaned: they wait for its return, or \
+             for `daybook cancel` (`daybook jobs --orphaned` lists them)"
+        )
+        .into()
     }));
     Overview {
         seq: state.scalars().seq,
@@ -121,6 +123,7 @@ fn overview(state: &State, stopping: bool) -> Overview {
             running: index.in_state(JobState::Running),
             retryable: index.in_state(JobState::Retryable),
             interrupted: index.in_state(JobState::Interrupted),
+            orphaned,
         },
         tasks: TaskCounts {
             defined: state.tasks().filter(|task| !task.removed).count() as u64,
@@ -236,10 +239,21 @@ impl Service for Daemon {
         async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
-        let reload = async {
-            let lines = |errors: crate::config::Errors| errors.to_string().lines().map(str::to_owned).collect();
-            Daemon::reload(self).await.map_err(|errors| Refusal::Config { errors: lines(errors) })
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
+        let reload = async move {
+            let reloaded = match wait {
+                true => self.reload_and_sweep().await,
+                false => {
+                    let reloaded = Daemon::reload(self).await;
+                    self.ask_for_retention();
+                    self.ask_for_sweep();
+                    reloaded
+                }
+            };
+            reloaded.map_err(|refused| match refused {
+                NotReloaded::Config(errors) => Refusal::Config { errors: errors.lines() },
+                NotReloaded::Gone => Refusal::Gone,
+            })
         };
         reload.boxed()
     }
@@ -303,7 +317,8 @@ impl Service for Daemon {
             let scan = move || {
                 let task = |id| picture.tasks.get(id).map_or("", |task| &*task.name);
                 let before = filter.before.unwrap_or(JobId(u64::MAX));
-                let jobs = picture.jobs.before(before);
+                let gone = |id| picture.tasks.get(&id).is_some_and(|task| task.removed);
+                let jobs = picture.jobs.before(before).filter(|job| !filter.orphaned || gone(job.task));
                 let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));
                 Ok(jobs.take(filter.limit).filter_map(|job| projection::live(&picture, job)).collect())
             };

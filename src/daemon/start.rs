@@ -98,6 +98,9 @@ fn run_with(
     let early = Early::arm().map_err(|error| Failure::Internal(format!("cannot listen for signals: {error}")))?;
     let config = load(options).map_err(Failure::Config)?;
     logging::start(config.log);
+    for warning in &config.warnings {
+        tracing::warn!(%warning, "the config has a warning");
+    }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(UMASK));
     allow_files();
     make_private(&config.state_dir)?;
@@ -177,6 +180,7 @@ async fn serve(
     let (commands, commanded) = mpsc::unbounded_channel();
     let attempts = Attempts::new(config.clone(), outputs.clone(), reports, commands);
     let (engine_handle, inbox) = handle::channel();
+    let wake = Arc::new(Notify::new());
     let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let start = Command::StartDaemon {
@@ -205,6 +209,7 @@ async fn serve(
         outputs,
         attempts,
         report,
+        wake: wake.clone(),
     }));
     tokio::spawn(forward_reports(reported, engine_handle.clone()));
     tokio::spawn(forward_commands(commanded, engine_handle.clone()));
@@ -212,12 +217,13 @@ async fn serve(
     let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
     let stopping = async move { drop(hung_up.await) };
     let server = tokio::spawn(control::serve(listener, daemon.clone(), stopping));
-    let wake = Arc::new(Notify::new());
     let _ticks = housekeeping::ticks(wake.clone(), config.repair_every).await;
     if let Err(error) = &_ticks {
         tracing::warn!(%error, "no housekeeping ticks; it looks by itself instead");
     }
     let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), wake));
+    let reload_asked = Arc::new(Notify::new());
+    let reloader = tokio::spawn(reload_when_asked(daemon.clone(), reload_asked.clone()));
     if daemon.engine().read(|_| ()).await.is_ok() {
         tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
         ready(&config);
@@ -229,7 +235,8 @@ async fn serve(
         tokio::select! {
             ended = &mut engine => break Some(ended),
             wish = wishes.next() => match wish {
-                Wish::Reload => daemon.reload_and_sweep().await,
+                // Beside this loop, which must hear the wish to stop at any time.
+                Wish::Reload => reload_asked.notify_one(),
                 Wish::Stop => break None,
             },
         }
@@ -242,6 +249,7 @@ async fn serve(
         }
     };
     housekeeper.abort();
+    reloader.abort();
     // Answers under way may end; a follower of the journal would never.
     drop(hang_up);
     let _: Result<_, _> = tokio::time::timeout(ANSWERS_GRACE, server).await;
@@ -251,6 +259,15 @@ async fn serve(
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.into()),
         Err(panic) => Err(Failure::Internal(format!("the engine has panicked: {panic}"))),
+    }
+}
+
+/// Reloads and sweeps each time SIGHUP came. What comes while a reload runs is one more, after it.
+async fn reload_when_asked(daemon: Arc<Daemon>, asked: Arc<Notify>) {
+    loop {
+        asked.notified().await;
+        // What came of it is in the log.
+        let _: Result<_, _> = daemon.reload_and_sweep().await;
     }
 }
 

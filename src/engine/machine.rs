@@ -230,6 +230,12 @@ impl Machine {
         self.run(&Command::RetryJob { job, finished })
     }
 
+    /// Takes over a config while the daemon runs, and notes what it changes, in words.
+    pub fn reload(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>, changes: Vec<Box<str>>) {
+        let _: Result<Answer, Rejection> = self.run(&Command::NoteReload { changes });
+        self.define(tasks);
+    }
+
     /// Takes over the tasks of a config.
     pub fn define(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>) -> Vec<Box<str>> {
         let at = self.at();

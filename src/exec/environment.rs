@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::spec::Start;
 
 /// The PATH of a job whose config names none.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The part that is the same for all jobs, found out once.
 #[derive(Debug)]

@@ -23,6 +23,7 @@ mod spawn;
 mod spec;
 mod strays;
 
+pub use environment::PATH as PATH_DEFAULT;
 pub use error::Error;
 pub use identity::{Identity, Leftover};
 pub use lines::Lines;
@@ -30,5 +31,6 @@ pub use output::{Follow, Outputs};
 pub use processes::Processes;
 pub use prune::Pruned;
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
+pub use spawn::find as find_program;
 pub use spec::{Program, Spec, Start};
 pub use strays::end_strays;

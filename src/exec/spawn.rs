@@ -82,7 +82,10 @@ fn words(spec: &Spec) -> Vec<&str> {
 }
 
 /// Where the program is: by `path` if `name` has no `/`, relative to the working directory of the job if it has one.
-fn find(name: &str, path: &OsStr, cwd: Option<&Path>) -> Result<PathBuf, String> {
+///
+/// # Errors
+/// A sentence for a person. A name with a `/` is not looked for.
+pub fn find(name: &str, path: &OsStr, cwd: Option<&Path>) -> Result<PathBuf, String> {
     if name.is_empty() {
         return Err("its name is empty".to_owned());
     }

@@ -17,3 +17,14 @@ fn jobs() {
     script.run("jobs --limit 0");
     insta::assert_snapshot!(script.text);
 }
+
+#[test]
+fn orphans_are_shown() {
+    let mut script = Script::new();
+    for job in [3, 5, 6] {
+        script.served.fake.orphan(job);
+    }
+    script.run("jobs --orphaned").run("jobs --orphaned --state running --json");
+    script.run("show 5").run("status");
+    insta::assert_snapshot!(script.text);
+}

@@ -5,7 +5,7 @@ fn reload() {
     let mut script = Script::new();
     script.run("reload");
     script.run("reload --json");
-    script.run("reload --wait");
+    script.run("reload --wait").run("reload --wait --json");
     insta::assert_snapshot!(script.text);
 }
 

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daybook::config::{self, Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load};
+use daybook::config::keys::{Kind, MAIN, Section};
+use daybook::config::{
+    Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load, reference_page,
+};
 use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap};
 use daybook::database::Address;
 
@@ -55,6 +58,34 @@ fn the_shipped_main_file_is_what_the_tables_of_keys_say() {
         std::fs::write(etc("daybook.toml"), example_file()).unwrap();
     }
     assert_eq!(std::fs::read_to_string(etc("daybook.toml")).unwrap(), example_file());
+}
+
+#[test]
+fn the_reference_page_is_what_the_tables_of_keys_say() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&page, reference_page()).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(page).unwrap(), reference_page());
+}
+
+#[test]
+fn the_reference_page_has_every_key() {
+    fn names(section: &Section, found: &mut Vec<&'static str>) {
+        for key in section.keys() {
+            found.push(key.name);
+            if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {
+                names(inner, found);
+            }
+        }
+    }
+    let (page, mut found) = (reference_page(), Vec::new());
+    names(&MAIN, &mut found);
+    let in_words =
+        |name: &str| [format!("`{name}`"), format!(".{name}`"), format!("[{name}]"), format!("[{name}.NAME]")];
+    for name in found {
+        assert!(in_words(name).iter().any(|shown| page.contains(shown)), "{name} is missing");
+    }
 }
 
 #[test]
@@ -123,7 +154,6 @@ fn the_examples_it_shows_are_right() {
 
 #[test]
 fn every_key_is_in_the_main_file() {
-    use config::keys::{Kind, MAIN, Section};
     fn check(section: &Section, text: &str) {
         for key in section.keys().filter(|key| !matches!(key.kind, Kind::Later)) {
             let name = key.name;
@@ -140,7 +170,7 @@ fn every_key_is_in_the_main_file() {
 /// A value of each choice is taken as it is named.
 #[test]
 fn every_choice_is_known_to_the_code() {
-    use config::keys::{GENERAL, Kind, MAIN};
+    use daybook::config::keys::GENERAL;
     let mut count = 0;
     for key in GENERAL.iter().filter(|key| key.name != "worker") {
         let Kind::Choice(names) = key.kind else { continue };

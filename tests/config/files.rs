@@ -109,7 +109,7 @@ fn files_that_cannot_be_read_are_told() {
 daybook.toml:1:32: include: `**/x.toml` has `**`, which is not supported here; name each folder, as in \"tasks.d/*.toml\"
 daybook.toml:1:59: include: `[a.toml` is not a glob: unclosed character class; missing ']'; write it as \"tasks.d/*.toml\"
 none.toml: cannot be read: No such file or directory (os error 2)
-sub: is not a regular file
+sub: is not a regular file; name the files in it, as in \"tasks.d/*.toml\"
 large.toml: is larger than 1 MiB; split it into several files in the include folder";
     assert_eq!(errors(&folder), expected);
 }

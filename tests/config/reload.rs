@@ -1,6 +1,6 @@
 //! What a reload changes, in words.
 
-use daybook::config::{Config, check_text, differences};
+use daybook::config::{Config, after_restart, check_text, differences};
 
 fn config(text: &str) -> Config {
     check_text("a.toml", text).unwrap()
@@ -68,7 +68,6 @@ fn changes_are_told_in_words() {
         ",
     );
     let expected = "\
-socket /a.sock → /b.sock (after a restart)
 stop_timeout 30s → 1m
 journal.keep 30d 1GB → 60d 2GiB
 log.level info → debug
@@ -96,6 +95,8 @@ users: set is_active = false → is_active = false, note = 'gone'
 users: where none → tenant_id = 7
 task cleanup added";
     assert_eq!(differences(&old, &new).join("\n"), expected);
+    assert_eq!(after_restart(&old, &new), ["socket /a.sock → /b.sock takes a restart"]);
+    assert_eq!(after_restart(&old, &old), [""; 0]);
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Random {
             due_at: self.at(),
             started_at: self.option(Random::at),
             finished_at: self.option(Random::at),
+            orphaned: false,
         }
     }
 
@@ -178,6 +179,7 @@ impl Random {
             ClockStepped { milliseconds: r.any() as i64 }.into(),
             ClockSuspended { duration: r.duration() }.into(),
             SweepFinished { findings: r.any() as u32, fixed: r.any() as u32 }.into(),
+            ConfigChanged { change: r.text() }.into(),
         ]
     }
 }

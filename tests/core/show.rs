@@ -104,6 +104,7 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
         Event::ClockStepped(body) => format!("{name} {}ms", body.milliseconds),
         Event::ClockSuspended(body) => format!("{name} {:?}", body.duration),
         Event::SweepFinished(body) => format!("{name} {} found, {} fixed", body.findings, body.fixed),
+        Event::ConfigChanged(body) => format!("{name} {}", body.change),
     }
 }
 

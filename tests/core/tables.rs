@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use daybook::core::command::{AddJob, Command, DueSchedule, Ending, When};
 use daybook::core::event::{Event, Process};
 use daybook::core::json::Json;
+use daybook::core::projection;
 use daybook::core::rejection::Rejection;
 use daybook::core::view::Progress;
 use daybook::core::why;
@@ -31,7 +32,7 @@ macro_rules! tables {
 }
 
 tables! {
-    adding, attempts, clocks, interrupts, missed, overlap, queues, rejections, schedules, stopping, sweeps, tasks,
+    adding, attempts, clocks, interrupts, missed, orphans, overlap, queues, rejections, schedules, stopping, sweeps, tasks,
 }
 
 /// More events of a kind in a row than this are shortened.
@@ -162,6 +163,13 @@ fn run(world: &mut World, text: &str) -> Vec<String> {
             (vec![refused(&Rejection::AlreadyFinished { job: view.id, state: view.state })], Vec::new())
         }
         "jobs" => (world.state().jobs().iter().map(|job| show::job(world.state(), job)).collect(), Vec::new()),
+        "orphans" => {
+            let views = world.state().jobs().iter().filter_map(|job| projection::live(world.state().durable(), job));
+            (
+                views.filter(|view| view.orphaned).map(|view| format!("job {} {}", view.id, view.state)).collect(),
+                Vec::new(),
+            )
+        }
         "ledger" => (world.past.ledger.iter().map(show::occurrence).collect(), Vec::new()),
         "why" => {
             let job = world.state().job(line.job());
@@ -287,6 +295,7 @@ fn command(world: &mut World, line: &Line) -> Followed {
             let due = DueSchedule { task, schedule: 0, instants, next, make_up_from: None };
             Command::DecideOccurrences(due)
         }
+        "note" => Command::NoteReload { changes: line.operands.iter().map(|change| change.as_str().into()).collect() },
         "pause" => Command::PauseTask { task: line.operand(0).into() },
         "resume" => Command::ResumeTask { task: line.operand(0).into() },
         other => panic!("`{other}` is no command"),

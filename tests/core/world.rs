@@ -248,6 +248,7 @@ pub fn subject(event: &Event) -> Option<JobId> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
-        | Event::SweepFinished(_) => None,
+        | Event::SweepFinished(_)
+        | Event::ConfigChanged(_) => None,
     }
 }

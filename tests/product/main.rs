@@ -8,8 +8,10 @@ mod client;
 #[allow(dead_code, reason = "what other targets need of it")]
 mod daemon;
 
+mod config;
 mod jobs;
 mod ledger;
+mod orphans;
 mod repair;
 mod retention;
 mod tasks;

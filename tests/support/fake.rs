@@ -60,6 +60,7 @@ fn job(id: u64, task: &str, state: JobState) -> JobView {
         due_at: at(-7200),
         started_at: Some(at(-600)),
         finished_at: None,
+        orphaned: false,
     }
 }
 
@@ -266,6 +267,11 @@ impl Fake {
         self.lock().config_errors = errors.iter().map(|error| (*error).to_owned()).collect();
     }
 
+    /// The task of a job leaves the config.
+    pub fn orphan(&self, job: u64) {
+        self.lock().jobs.get_mut(&JobId(job)).expect("the job is there").orphaned = true;
+    }
+
     /// Makes the journal damaged, the status bad, and the health worse.
     pub fn break_it(&self) {
         self.lock().broken = true;
@@ -312,6 +318,7 @@ impl Service for Fake {
                 running: count(JobState::Running),
                 retryable: count(JobState::Retryable),
                 interrupted: count(JobState::Interrupted),
+                orphaned: inner.jobs.values().filter(|job| job.orphaned).count() as u64,
             },
             tasks: TaskCounts { defined: 4, paused: u64::from(inner.paused.is_some()) },
             running: inner.jobs.values().filter(|job| job.state == JobState::Running).cloned().collect(),
@@ -336,10 +343,15 @@ impl Service for Fake {
         ready(Ok(Swept { at: at(-120), report: Report { findings: vec![], fixed: 0, dry_run: false } }))
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {
+    fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
         let errors = self.lock().config_errors.clone();
         ready(match errors.is_empty() {
-            true => Ok(vec!["task.mail.attempts: 5 -> 10".into(), "task.new is new".into()]),
+            true => Ok(Reloaded {
+                changes: vec!["mail: attempts 5 → 10".into(), "task new added".into()],
+                after_restart: vec!["socket /a → /b takes a restart".into()],
+                warnings: vec!["daybook.toml:9:7: task.new.cwd: `/nowhere`: not there".into()],
+                sweep: wait.then_some(LastSweep { at: NOW, findings: 2, fixed: 1 }),
+            }),
             false => Err(Refusal::Config { errors }),
         })
     }
@@ -533,6 +545,7 @@ impl Fake {
     fn matching(&self, filter: JobFilter, finished: bool) -> Vec<JobView> {
         let inner = self.lock();
         let found = inner.jobs.values().rev().filter(|job| job.state.is_finished() == finished);
+        let found = found.filter(|job| !filter.orphaned || job.orphaned);
         let found = found.filter(|job| filter.takes(job.id, job.state, &job.task, job.created_at));
         found.take(filter.limit).cloned().collect()
     }

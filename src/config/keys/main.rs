@@ -25,7 +25,7 @@ pub const MAIN: Section = Section {
             Kind::Texts { count_max: 100, bytes_max: 4096 },
             Shown::Default(r#"["tasks.d/*.toml"]"#),
             "Further files, as globs without `**`, each sorted by name; they hold tasks and databases. \
-             At most 1000 files of at most 1 MiB each; hidden files are left out.",
+             At most 1000 files of at most 1 MiB each; hidden files and leftovers, as `*~` and `*.dpkg-new`, are left out.",
         ),
         Key::new(
             "execution",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Action;
+use crate::config::outside::Thing;
 use crate::config::table::{Table, full_name, text};
 
 /// The umask of jobs that name none.
@@ -61,9 +62,16 @@ pub(super) fn read(table: &Table<'_>) -> Option<Process> {
     let action = action(table);
     let mut process = Process::new(Action::Shell(String::new()));
     if let Some(cwd) = table.path("cwd") {
+        table.names("cwd", Thing::Folder(cwd.clone()));
         process.cwd = cwd;
     }
     process.env = environment(table);
+    if let Some(Action::Command(words)) = &action
+        && let Some(name) = words.first().filter(|name| !name.is_empty())
+    {
+        let path = process.env.0.get("PATH").cloned();
+        table.names("command", Thing::Program { name: name.clone(), path, cwd: process.cwd.clone() });
+    }
     process.umask = table.octal("umask").unwrap_or(process.umask);
     if let Some(codes) = table.integers("success_exit_codes") {
         let codes: std::collections::BTreeSet<u8> = codes.into_iter().filter_map(|code| code.try_into().ok()).collect();

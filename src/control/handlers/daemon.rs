@@ -6,7 +6,7 @@ use serde_json::json;
 use super::App;
 use crate::control::body;
 use crate::control::reply::{self, Reply};
-use crate::control::wire::{EmptyRequest, RepairRequest};
+use crate::control::wire::{ReloadRequest, RepairRequest};
 
 pub async fn health(State(service): State<App>) -> Reply {
     service.health().await?;
@@ -28,6 +28,7 @@ pub async fn last_repair(State(service): State<App>) -> Reply {
 }
 
 pub async fn reload(State(service): State<App>, request: Request) -> Reply {
-    body::parse::<EmptyRequest<'_>>(&body::object(request).await?)?;
-    reply::json(&json!({ "changes": service.reload().await? }))
+    let bytes = body::object(request).await?;
+    let asked = body::parse::<ReloadRequest<'_>>(&bytes)?;
+    reply::json(&service.reload(asked.wait).await?)
 }

@@ -36,6 +36,7 @@ fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
         task: of.text("task")?.map(Into::into),
         since: of.since("since", service.now())?,
         before: of.value::<JobId>("after", "a job number")?,
+        orphaned: of.switch("orphaned")?,
         limit: of.count("limit", ROWS_DEFAULT, ROWS_MAX)?,
     };
     of.finish()?;
@@ -146,6 +147,7 @@ mod tests {
             due_at: Timestamp(0),
             started_at: None,
             finished_at: None,
+            orphaned: false,
         }
     }
 

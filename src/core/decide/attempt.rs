@@ -129,7 +129,8 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
     use crate::core::policy::OnInterrupt;
     debug_assert_eq!(job.state, JobState::Interrupted);
     let rare = job.cold.rare();
-    if rare.held {
+    let task = state.task(job.task)?;
+    if rare.held || task.removed {
         return None;
     }
     let reason = rare.error.as_deref().unwrap_or("interrupted");
@@ -138,7 +139,6 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
         let hint = format!("{reason}; `daybook retry {}` lets it start again", job.id);
         return Some((Event::from(JobHeld { job: job.id, reason: reason.into() }), hint));
     }
-    let task = state.task(job.task)?;
     Some(match task.policy.on_interrupt {
         OnInterrupt::Retry => (Event::from(JobResumed { job: job.id }), "goes on: on_interrupt is `retry`".to_owned()),
         OnInterrupt::Hold => {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::command::Answer;
 use crate::core::event::*;
+use crate::core::limits;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
 
@@ -62,5 +63,14 @@ pub fn suspend(duration: Duration, events: &mut Vec<Event>) -> Result<Answer, Re
 
 pub fn finish_sweep(findings: u32, fixed: u32, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
     events.push(Event::from(SweepFinished { findings, fixed }));
+    Ok(Answer::Done)
+}
+
+/// An event for each change, up to a bound; what is over it is counted.
+pub fn note_reload(changes: &[Box<str>], events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    let changed = |change: String| Event::from(ConfigChanged { change: limits::message(change).into() });
+    events.extend(changes.iter().take(limits::CHANGES_NOTED_MAX).map(|change| changed(change.to_string())));
+    let more = changes.len().saturating_sub(limits::CHANGES_NOTED_MAX);
+    events.extend((more > 0).then(|| changed(format!("and {more} more"))));
     Ok(Answer::Done)
 }

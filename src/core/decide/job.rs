@@ -86,21 +86,22 @@ pub fn retry(
     finished: Option<&Finished>,
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
-    let task = match (state.job(id), finished) {
-        (Some(job), _) => match job.state {
-            JobState::Running => return Err(Rejection::AlreadyRunning { job: id }),
-            JobState::Available => return Err(Rejection::AlreadyAvailable { job: id }),
-            JobState::Scheduled
-            | JobState::Retryable
-            | JobState::Interrupted
-            | JobState::Completed
-            | JobState::Discarded
-            | JobState::Cancelled => None,
-        },
-        (None, Some(finished)) => Some(finished.task),
+    let live = state.job(id);
+    let task = match (live, finished) {
+        (Some(job), _) if job.state == JobState::Running => return Err(Rejection::AlreadyRunning { job: id }),
+        (Some(job), _) => job.task,
+        (None, Some(finished)) => finished.task,
         (None, None) => return Err(Rejection::NotFound { job: id }),
     };
-    if let Some(task) = task.and_then(|task| state.task(task)) {
+    let task = state.task(task);
+    // Nothing of it could start: a live job goes on by itself when its task is back, a finished one can be retried then.
+    if let Some(task) = task.filter(|task| task.removed) {
+        return Err(Rejection::TaskRemoved { task: task.name.clone() });
+    }
+    if live.is_some_and(|job| job.state == JobState::Available) {
+        return Err(Rejection::AlreadyAvailable { job: id });
+    }
+    if let (None, Some(task)) = (live, task) {
         room(state, task, 0, 0)?;
         if let Some(key) = finished.and_then(|finished| finished.view.key.as_deref())
             && let Some(other) = state.job_with_key(key)
@@ -108,7 +109,7 @@ pub fn retry(
             return Err(Rejection::KeyTaken { key: key.into(), job: other.id, task: task.name.clone() });
         }
     }
-    let finished = if state.job(id).is_some() { None } else { finished.cloned() };
+    let finished = if live.is_some() { None } else { finished.cloned() };
     events.push(Event::from(JobRetried { job: id, finished }));
     Ok(Answer::Done)
 }

@@ -41,5 +41,6 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::NoteSuspend { duration } => daemon::suspend(*duration, events),
         Command::ResolveInterrupted { job } => attempt::resolve_interrupted(state, *job, events),
         Command::FinishSweep { findings, fixed } => daemon::finish_sweep(*findings, *fixed, events),
+        Command::NoteReload { changes } => daemon::note_reload(changes, events),
     }
 }

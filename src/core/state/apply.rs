@@ -89,7 +89,7 @@ impl State {
                 self.durable.scalars.up_since = at;
                 self.durable.scalars.gap = Gap::Suspended;
             }
-            Event::SweepFinished(_) => {}
+            Event::SweepFinished(_) | Event::ConfigChanged(_) => {}
         }
     }
 
