@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use super::model::Database;
+use crate::database::Address;
 use super::problem::{Place, Report, quoted};
 use super::trust;
 use super::value::Wrong;
@@ -116,7 +116,7 @@ fn program(name: &str, path: Option<&str>, cwd: &Path) -> Option<Wrong> {
 }
 
 fn address_file(path: &Path) -> Option<Wrong> {
-    let url = match Database::UrlFile(path.to_owned()).url() {
+    let url = match Address::UrlFile(path.to_owned()).url() {
         Ok(url) => url,
         Err(error) => {
             let message = format!("{} cannot be read: {error}", shown(path));

@@ -317,7 +317,7 @@ impl Service for Daemon {
             let scan = move || {
                 let task = |id| picture.tasks.get(id).map_or("", |task| &*task.name);
                 let before = filter.before.unwrap_or(JobId(u64::MAX));
-                let gone = |id| picture.tasks.get(&id).is_some_and(|task| task.removed);
+                let gone = |id| picture.tasks.get(id).is_some_and(|task| task.removed);
                 let jobs = picture.jobs.before(before).filter(|job| !filter.orphaned || gone(job.task));
                 let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));
                 Ok(jobs.take(filter.limit).filter_map(|job| projection::live(&picture, job)).collect())

@@ -71,7 +71,9 @@ fn values(kind: &Kind) -> Vec<String> {
         Kind::Choice(names) => names.iter().map(|name| format!("\"{name}\"")).collect(),
         Kind::Instant => vec!["2030-01-01T00:00:00Z".into()],
         Kind::Octal => vec!["\"0077\"".into()],
+        Kind::Arguments => vec!["{ other = 1 }".into()],
         Kind::Environment => vec!["{ OTHER = \"1\" }".into()],
+        Kind::Assignments { .. } => vec!["{ other = \"1\" }".into()],
         Kind::Table(_) | Kind::TableOrDuration(_) | Kind::Tables(_) | Kind::Later => Vec::new(),
     }
 }
