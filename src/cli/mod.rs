@@ -26,6 +26,7 @@ mod session;
 mod show;
 mod socket;
 mod status;
+mod table;
 mod tasks;
 mod time;
 mod wait;

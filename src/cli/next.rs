@@ -1,8 +1,8 @@
 //! `daybook next`
 
 use super::failure::Failure;
-use super::render::Row;
 use super::session::Session;
+use super::table::{Row, text, word};
 use super::time;
 use crate::control::client::escaped;
 use crate::control::service::Coming;
@@ -46,6 +46,6 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .iter()
         .map(|it| Row::new([time::iso(it.at), it.task.to_string(), time::relative(it.at, whole.now)]))
         .collect();
-    session.out.table(&["AT", "TASK", "WHEN"], &rows)?;
+    session.out.table(&[word("AT"), text("TASK"), word("WHEN")], &rows)?;
     Ok(Exit::Done)
 }

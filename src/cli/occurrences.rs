@@ -1,8 +1,9 @@
 //! `daybook occurrences`
 
 use super::failure::Failure;
-use super::render::{Row, outcome_colour};
+use super::render::outcome_colour;
 use super::session::Session;
+use super::table::{Row, number, text, word};
 use super::time;
 use crate::control::client::escaped;
 use crate::core::view::OccurrenceView;
@@ -43,9 +44,9 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .map(|it| {
             let job = it.job.map_or_else(String::new, |job| job.to_string());
             let cells = [time::iso(it.at), it.outcome.name().to_owned(), job, it.reason.to_string()];
-            Row::new(cells).colour(it.outcome.name(), outcome_colour(it.outcome))
+            Row::new(cells).colour(1, outcome_colour(it.outcome))
         })
         .collect();
-    session.out.table(&["AT", "OUTCOME", "JOB", "REASON"], &rows)?;
+    session.out.table(&[word("AT"), word("OUTCOME"), number("JOB"), text("REASON")], &rows)?;
     Ok(Exit::Done)
 }

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::render::{Row, count};
+use super::render::count;
 use super::session::Session;
+use super::table::{Row, text, word};
 use super::time::{iso, relative};
 use crate::control::service::Swept;
 use crate::core::repair::Report;
@@ -47,7 +48,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .iter()
         .map(|it| Row::new([&it.invariant, &it.subject, &it.explanation, &it.action].map(|cell| cell.to_string())))
         .collect();
-    out.table(&["INVARIANT", "SUBJECT", "FOUND", "ACTION"], &rows)?;
+    out.table(&[word("INVARIANT"), text("SUBJECT"), text("FOUND"), text("ACTION")], &rows)?;
     let found = count(report.findings.len() as u64, "finding");
     match report.dry_run {
         true => out.line(format!("{found}; nothing was changed"))?,

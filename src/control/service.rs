@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,9 +18,11 @@ use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::rejection::Rejection;
 use crate::core::repair::Report;
-use crate::core::time::{Timestamp, seconds};
+use crate::core::time::Timestamp;
 use crate::core::view::{JobView, OccurrenceView, Progress};
 use crate::engine::{self, Committed};
+
+pub use super::status::*;
 
 /// Why the daemon did not do what it was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,61 +173,6 @@ pub struct OccurrenceFilter {
     pub task: Box<str>,
     pub since: Option<Timestamp>,
     pub limit: usize,
-}
-
-/// How the daemon is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    pub version: Box<str>,
-    pub pid: u32,
-    /// `running` or `stopping`.
-    pub state: Box<str>,
-    pub now: Timestamp,
-    pub started_at: Timestamp,
-    #[serde(with = "seconds")]
-    pub uptime: Duration,
-    /// `false`: this daemon takes jobs in and starts none.
-    pub execution: bool,
-    /// The last durable commit.
-    pub seq: Seq,
-    pub jobs: JobCounts,
-    pub tasks: TaskCounts,
-    /// What runs now, the longest first; at most [`RUNNING_SHOWN_MAX`].
-    pub running: Vec<JobView>,
-    /// The soonest coming occurrence.
-    pub next: Option<Coming>,
-    pub last_sweep: Option<LastSweep>,
-    /// What somebody should look at, a sentence each. Empty: all is well.
-    pub problems: Vec<Box<str>>,
-    pub state_dir: Box<str>,
-}
-
-/// Running jobs that [`Status`] lists.
-pub const RUNNING_SHOWN_MAX: usize = 10;
-
-/// Live jobs by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobCounts {
-    pub scheduled: u64,
-    pub available: u64,
-    pub running: u64,
-    pub retryable: u64,
-    pub interrupted: u64,
-}
-
-/// Tasks by what they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskCounts {
-    pub defined: u64,
-    pub paused: u64,
-}
-
-/// How the last sweep ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastSweep {
-    pub at: Timestamp,
-    pub findings: u32,
-    pub fixed: u32,
 }
 
 /// A sweep that is over: when it was, and its report.

@@ -11,6 +11,7 @@ mod options;
 mod service;
 mod signals;
 mod start;
+mod status;
 mod verify;
 
 pub use options::Options;

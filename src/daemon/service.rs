@@ -18,7 +18,6 @@ use crate::control::{Refusal, Service};
 use crate::core::codec;
 use crate::core::command::{AddJob, Command};
 use crate::core::id::{JobId, Seq, TaskId};
-use crate::core::lifecycle::JobState;
 use crate::core::projection;
 use crate::core::rejection::Rejection;
 use crate::core::repair::Report;
@@ -30,12 +29,14 @@ use crate::core::why;
 use crate::engine::calendar::Calendar;
 use crate::engine::{self, Committed};
 
-fn failed(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::Failed(error.to_string())
 }
 
 /// Does what blocks on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(failed(error)))
 }
 
@@ -48,87 +49,6 @@ impl Daemon {
         let archive = self.archive.clone();
         let found = blocking(move || archive.job(id).map_err(failed)).await?;
         found.ok_or(Refusal::Rejected(Rejection::NotFound { job: id }))
-    }
-
-    async fn status_now(&self) -> Result<Status, Refusal> {
-        let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
-        let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
-        if let Some(error) = self.refused() {
-            seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
-        }
-        let now = SystemClock.now().wall;
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            state: if seen.stopping { "stopping" } else { "running" }.into(),
-            now,
-            started_at,
-            uptime: now.since(started_at),
-            execution: config.execution,
-            seq: seen.seq,
-            jobs: seen.jobs,
-            tasks: seen.tasks,
-            running: seen.running,
-            next: seen.next,
-            last_sweep: Some(LastSweep {
-                at: sweep.at,
-                findings: sweep.report.findings.len() as u32,
-                fixed: sweep.report.fixed,
-            }),
-            problems: seen.problems,
-            state_dir: config.state_dir.to_string_lossy().into(),
-        })
-    }
-}
-
-struct Overview {
-    seq: Seq,
-    stopping: bool,
-    jobs: JobCounts,
-    tasks: TaskCounts,
-    running: Vec<JobView>,
-    next: Option<Coming>,
-    problems: Vec<Box<str>>,
-}
-
-fn overview(state: &State, stopping: bool) -> Overview {
-    let index = state.index();
-    let mut running: Vec<_> = state.durable().running.iter().collect();
-    running.sort_by_key(|(_, running)| running.started);
-    let running = running.into_iter().take(RUNNING_SHOWN_MAX).filter_map(|(id, _)| state.job(*id));
-    let next = index
-        .schedules
-        .first()
-        .and_then(|(at, task, _)| state.task(*task).map(|task| Coming { task: task.name.clone(), at: *at }));
-    let held = index.interrupted.iter().filter_map(|id| state.job(*id)).filter(|job| job.cold.rare().held);
-    let mut problems: Vec<Box<str>> = held
-        .take(10)
-        .map(|job| {
-            let why = job.cold.rare().error.as_deref().unwrap_or("held");
-            format!("job {0} waits for a person: {why} (`daybook retry {0}` or `daybook cancel {0}`)", job.id).into()
-        })
-        .collect();
-    let orphans = state.tasks().filter(|task| task.removed && index.queues.contains_key(&task.id));
-    problems.extend(orphans.take(10).map(|task| {
-        format!("task `{}` is no longer in the config, and jobs of it wait for its return", task.name).into()
-    }));
-    Overview {
-        seq: state.scalars().seq,
-        stopping,
-        jobs: JobCounts {
-            scheduled: index.in_state(JobState::Scheduled),
-            available: index.in_state(JobState::Available),
-            running: index.in_state(JobState::Running),
-            retryable: index.in_state(JobState::Retryable),
-            interrupted: index.in_state(JobState::Interrupted),
-        },
-        tasks: TaskCounts {
-            defined: state.tasks().filter(|task| !task.removed).count() as u64,
-            paused: state.tasks().filter(|task| !task.removed && task.paused_at.is_some()).count() as u64,
-        },
-        running: running.filter_map(|job| projection::live(state.durable(), job)).collect(),
-        next,
-        problems,
     }
 }
 
