@@ -52,13 +52,13 @@ pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {
     out.line(format!("daybook {} is {health}; up {uptime}, pid {}", status.version, status.pid))?;
     let facts = facts(&status, whole.now);
     let mut sections = sections(&status, whole.now);
-    let mut problems = status.problems.clone();
+    let mut problems = status.own_problems();
     if let Some(screen) = out.screen() {
         let fixed = 2 + facts.len() + PROMPT_LINES + problems.len().min(3);
-        problems.truncate(3);
+        problems = &problems[..problems.len().min(3)];
         shorten(&mut sections, screen.lines.saturating_sub(fixed));
     }
-    for problem in &problems {
+    for problem in problems {
         let line = out.fitted(&format!("! {problem}"));
         out.line(out.coloured(&line, Colour::Red))?;
     }

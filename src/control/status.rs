@@ -40,10 +40,19 @@ pub struct Status {
     /// The soonest occurrence of each of the schedules that come next; at most [`SHOWN_MAX`].
     pub coming: Vec<Coming>,
     pub last_sweep: Option<LastSweep>,
-    /// What is wrong with the daemon itself, a sentence each.
+    /// Why it is degraded, a sentence each: first what is wrong with the daemon itself, then one for each of `waiting` that
+    /// [degrades](WaitingKind::degrades) it. Empty: all is well.
     pub problems: Vec<Box<str>>,
     pub state_dir: Box<str>,
     pub disk: Disk,
+}
+
+impl Status {
+    /// What is wrong with the daemon itself.
+    pub fn own_problems(&self) -> &[Box<str>] {
+        let waiting = self.waiting.iter().filter(|one| one.kind.degrades()).count();
+        &self.problems[..self.problems.len().saturating_sub(waiting)]
+    }
 }
 
 /// Rows that each list of a [`Status`] has at most.
@@ -86,6 +95,20 @@ pub struct Waiting {
     pub reason: Box<str>,
     /// What to type: one of these.
     pub commands: Vec<Box<str>>,
+}
+
+impl Waiting {
+    /// The same as a sentence.
+    pub fn sentence(&self) -> String {
+        let Waiting { kind, task, jobs, job, reason, commands } = self;
+        let commands: Vec<String> = commands.iter().map(|command| format!("`{command}`")).collect();
+        let who = match (kind, job, jobs) {
+            (WaitingKind::Orphaned, ..) => return format!("task `{task}` {reason} ({})", commands.join(" or ")),
+            (_, Some(job), 1) => format!("job {job} waits"),
+            (_, _, jobs) => format!("{jobs} jobs of task `{task}` wait"),
+        };
+        format!("{who} for a person: {reason} ({})", commands.join(" or "))
+    }
 }
 
 /// Why a job waits for a person.

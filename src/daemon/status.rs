@@ -87,11 +87,12 @@ impl Daemon {
             let free = bytesize::ByteSize(free);
             problems.push(format!("the disk of the state folder is almost full: {free} are left").into());
         }
-        let degraded = !problems.is_empty() || lists.waiting.iter().any(|one| one.kind.degrades());
+        let degrading = lists.waiting.iter().filter(|one| one.kind.degrades());
+        problems.extend(degrading.map(|one| one.sentence().into()));
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
-            health: match (draining, degraded) {
+            health: match (draining, !problems.is_empty()) {
                 (true, _) => Health::Stopping,
                 (false, true) => Health::Degraded,
                 (false, false) => Health::Healthy,
@@ -220,7 +221,7 @@ fn orphaned(task: &str, jobs: u64) -> Waiting {
         task: task.into(),
         jobs,
         job: None,
-        reason: "the task is no longer in the config, and jobs of it wait for its return".into(),
+        reason: "is no longer in the config, and jobs of it wait for its return".into(),
         commands: vec![format!("daybook jobs --task {task}").into()],
     }
 }

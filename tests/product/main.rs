@@ -12,6 +12,7 @@ mod jobs;
 mod ledger;
 mod repair;
 mod retention;
+mod status;
 mod tasks;
 
 use std::process::Output;

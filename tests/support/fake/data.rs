@@ -271,7 +271,7 @@ impl Inner {
             next: Some(Coming { task: "backup".into(), at: at(52_200) }),
             coming: vec![Coming { task: "backup".into(), at: at(52_200) }],
             last_sweep: Some(LastSweep { at: at(-120), findings: 1, fixed: 1 }),
-            problems: if self.broken { vec!["the last reload failed: daybook.toml:3: no".into()] } else { vec![] },
+            problems: if self.broken { problems() } else { vec![] },
             state_dir: "/var/lib/daybook".into(),
             disk: Disk { journal: 12_345_678, history: 1_048_576, free: Some(34_000_000_000) },
         }
@@ -309,14 +309,7 @@ fn waiting() -> Vec<Waiting> {
     let held = "quarantined: its start has taken the daemon down 3 times";
     vec![
         one(WaitingKind::Quarantined, "backup", 1, Some(6), held, &["daybook retry 6", "daybook cancel 6"]),
-        one(
-            WaitingKind::Orphaned,
-            "full",
-            2,
-            None,
-            "the task is no longer in the config",
-            &["daybook jobs --task full"],
-        ),
+        one(WaitingKind::Orphaned, "full", 2, None, "is no longer in the config", &["daybook jobs --task full"]),
         one(WaitingKind::Discarded, "mail", 1, Some(2), "exit code 3", &["daybook retry 2"]),
     ]
 }
@@ -325,4 +318,10 @@ fn waiting() -> Vec<Waiting> {
 fn missed() -> Vec<Missed> {
     let reason = "the daemon was down".into();
     vec![Missed { task: "backup".into(), missed: 3, skipped: 1, last: at(-34_200), reason }]
+}
+
+fn problems() -> Vec<Box<str>> {
+    let waiting = waiting().into_iter().filter(|one| one.kind.degrades());
+    let of_waiting = waiting.map(|one| one.sentence().into());
+    std::iter::once("the last reload failed: daybook.toml:3: no".into()).chain(of_waiting).collect()
 }
