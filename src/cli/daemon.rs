@@ -28,7 +28,7 @@ pub fn run(args: &Args, common: &Common) -> Exit {
     let options = Options { config, state_dir: args.state_dir.clone(), socket: common.socket.clone() };
     match daemon::run(&options, |_| {}) {
         Ok(()) => Exit::Done,
-        Err(failure) => Failure::from(failure).report(),
+        Err(failure) => Failure::from(failure).report(common.json),
     }
 }
 

@@ -20,8 +20,8 @@ pub struct Args {
     pub dir: PathBuf,
 }
 
-pub fn run(args: &Args, _: &Common) -> Exit {
-    start(args).unwrap_or_else(Failure::report)
+pub fn run(args: &Args, common: &Common) -> Exit {
+    start(args).unwrap_or_else(|failure| failure.report(common.json))
 }
 
 fn start(args: &Args) -> Result<Exit, Failure> {

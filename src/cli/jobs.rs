@@ -1,5 +1,6 @@
 //! `daybook jobs`
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -20,7 +21,10 @@ const PAGE: usize = 10_000;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only jobs in this state (can be repeated, or several separated by commas)
-    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    ///
+    /// scheduled, available, running, retryable and interrupted are live; completed, discarded and cancelled are
+    /// in the history.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state(), hide_possible_values = true)]
     state: Vec<JobState>,
     /// Only jobs of this task
     #[arg(long, value_name = "TASK")]
@@ -34,6 +38,11 @@ pub struct Args {
     /// Only jobs with smaller numbers than this one
     #[arg(long, value_name = "JOB")]
     after: Option<JobId>,
+}
+
+/// One of the states: shells complete them.
+fn state() -> impl TypedValueParser<Value = JobState> {
+    PossibleValuesParser::new(JobState::ALL.map(JobState::name)).try_map(|name| name.parse::<JobState>())
 }
 
 /// What is needed of a line that is passed on as it is.

@@ -190,6 +190,12 @@ impl Inner {
         Ok(Added { id, created: true })
     }
 
+    pub fn run_long(&mut self, message: &str) {
+        let id = self.jobs.keys().next_back().map_or(1, |last| last.0 + 1);
+        let progress = Progress { current: 1, total: 3, message: message.into() };
+        self.jobs.insert(JobId(id), JobView { progress, ..job(id, "mail", JobState::Running) });
+    }
+
     /// Ends the jobs of task `quick`: those with `{"fail":true}` badly.
     pub fn work(&mut self) {
         let quick: Vec<JobId> = self

@@ -56,6 +56,11 @@ impl Fake {
         self.lock().commit(NOW, vec![TaskPaused { task: TaskId(0) }.into()]);
     }
 
+    /// Another job runs, with a message.
+    pub fn run_long(&self, message: &str) {
+        self.lock().run_long(message);
+    }
+
     pub fn jobs_len(&self) -> usize {
         self.lock().jobs.len()
     }
