@@ -16,7 +16,7 @@ pub struct Failure {
     pub causes: Vec<String>,
     pub hint: Option<String>,
     /// The API's code and title, where the daemon has refused.
-    problem: Option<(String, String)>,
+    problem: Option<Box<(String, String)>>,
     /// Nothing is to be said: standard output was closed by its reader.
     quiet: bool,
 }
@@ -49,7 +49,7 @@ impl Failure {
     /// As the API has it (`code`, `title`, `detail`, `errors`), with the hint and the exit code.
     fn as_json(&self) -> serde_json::Value {
         let (code, title) = self.exit.problem();
-        let (code, title) = self.problem.as_ref().map_or((code, title), |(code, title)| (code, title));
+        let (code, title) = self.problem.as_ref().map_or((code, title), |problem| (&problem.0, &problem.1));
         json!({
             "code": code, "title": title, "detail": self.message, "errors": self.causes, "hint": self.hint,
             "exit_code": self.exit.code(),
@@ -132,7 +132,7 @@ fn refused(said: client::Said) -> Failure {
         failure.causes = said.errors;
     }
     failure.hint = hint.map(str::to_owned);
-    failure.problem = Some((said.code, said.title));
+    failure.problem = Some(Box::new((said.code, said.title)));
     failure
 }
 
