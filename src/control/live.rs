@@ -16,7 +16,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
 use super::handlers::jobs::{self, PAGE_ROWS};
-use super::lines::{Lines, job};
+use super::lines::Lines;
 use super::problem::Problem;
 use super::server::Stop;
 use super::service::{Commits, JobFilter, Refusal};
@@ -133,7 +133,7 @@ pub fn watch(
             }
             shown = loop {
                 match feed.next().await {
-                    News::Commit(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
+                    News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(id)) => continue,
                     News::Commit(_) | News::Missed => {}
                     News::End => return,
                 }
