@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn text_is_cut_where_there_is_no_room() {
-        assert_eq!(shown(Some(30))[2], "12345  <held>   a reason that…");
+        assert_eq!(shown(Some(30))[2], "12345  <held>   a reason that g…");
         for width in 0..60 {
             for line in lines(&COLUMNS, &rows(), Some(width), |text, _| text.to_owned()) {
                 assert!(line.width() <= width, "{width}: {line}");

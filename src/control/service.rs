@@ -86,11 +86,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// A job, live or from the history; [`Rejection::NotFound`] if it is in neither.
     fn job(&self, job: JobId) -> BoxFuture<'_, Result<JobView, Refusal>>;
-    /// Live jobs that match, newest first, at most `limit`.
-    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
-    /// Finished jobs that match, newest first, at most `limit`. Asked after [`Service::live_jobs`]: a job
+    /// Live jobs that match, newest first: a page of them.
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>>;
+    /// Finished jobs that match, newest first: a page of them. Asked after [`Service::live_jobs`]: a job
     /// that has left the live ones before that must be found here.
-    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>>;
     /// One sentence: why the job is not running now, or why it ran.
     fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>>;
     /// What an attempt printed (the last one's by default); with `follow`, until the attempt is over.
@@ -142,6 +142,14 @@ pub struct JobFilter {
     /// Only smaller numbers than this one.
     pub before: Option<JobId>,
     pub limit: usize,
+}
+
+/// The newest of the jobs that match: at most `limit`, and at most as many as are good to have in memory at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobPage {
+    pub jobs: Vec<JobView>,
+    /// There may be others, with smaller numbers than these.
+    pub more: bool,
 }
 
 impl JobFilter {

@@ -120,6 +120,11 @@ pub fn decode_job(bytes: &[u8]) -> Result<JobView, codec::CodecError> {
     codec::take(&mut form(bytes)?).map_err(Into::into)
 }
 
+/// Reads the number of a stored job, which comes first, and nothing else of it.
+pub fn job_id(bytes: &[u8]) -> Result<JobId, codec::CodecError> {
+    codec::take(&mut form(bytes)?).map_err(Into::into)
+}
+
 /// Reads a stored occurrence.
 pub fn decode_occurrence(bytes: &[u8]) -> Result<OccurrenceView, codec::CodecError> {
     codec::take(&mut form(bytes)?).map_err(Into::into)

@@ -7,6 +7,7 @@
 mod app;
 mod executor;
 mod housekeeping;
+mod lists;
 mod options;
 mod service;
 mod signals;

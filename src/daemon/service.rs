@@ -1,6 +1,6 @@
 //! What the control socket asks for, answered from the engine, the history and the files of outputs.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast;
 
 use super::app::Daemon;
-use super::verify;
+use super::{lists, verify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler, WorkerConfig};
 use crate::control::service::*;
@@ -95,35 +95,6 @@ fn coming<'a>(tasks: impl Iterator<Item = &'a Task>, from: Timestamp, count: usi
     all.sort_by(|a, b| (a.at, &a.task).cmp(&(b.at, &b.task)));
     all.truncate(count);
     all
-}
-
-/// The `limit` matching jobs with the highest numbers, of jobs that come by their end, newest first. Numbers are given
-/// in the order of creation, so once all ends lie before the creation of the lowest one taken, none can be higher.
-fn highest<E>(jobs: impl Iterator<Item = Result<JobView, E>>, filter: &JobFilter) -> Result<Vec<JobView>, E> {
-    let mut seen = BTreeSet::new();
-    let mut lowest = BinaryHeap::new();
-    let mut taken: BTreeMap<JobId, JobView> = BTreeMap::new();
-    for job in jobs {
-        let job = job?;
-        if taken.len() >= filter.limit
-            && let Some((_, first)) = taken.first_key_value()
-            && job.finished_at.is_some_and(|end| end < first.created_at)
-        {
-            break;
-        }
-        // A job that was retried by hand has ended more than once; its last end counts.
-        if !filter.takes(job.id, job.state, &job.task, job.created_at) || !seen.insert(job.id) {
-            continue;
-        }
-        lowest.push(std::cmp::Reverse(job.id));
-        taken.insert(job.id, job);
-        if taken.len() > filter.limit
-            && let Some(std::cmp::Reverse(low)) = lowest.pop()
-        {
-            taken.remove(&low);
-        }
-    }
-    Ok(taken.into_values().rev().collect())
 }
 
 impl Service for Daemon {
@@ -216,24 +187,21 @@ impl Service for Daemon {
         self.live_or_finished(job).boxed()
     }
 
-    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         let list = async move {
             let picture = self.engine().picture().await?;
-            let scan = move || {
-                let task = |id| picture.tasks.get(&id).map_or("", |task| &*task.name);
-                let before = filter.before.unwrap_or(JobId(u64::MAX));
-                let jobs = picture.jobs.before(before);
-                let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));
-                Ok(jobs.take(filter.limit).filter_map(|job| projection::live(&picture, job)).collect())
-            };
-            blocking(scan).await
+            blocking(move || Ok(lists::live(&picture, &filter))).await
         };
         list.boxed()
     }
 
-    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         let archive = self.archive.clone();
-        blocking(move || highest(archive.jobs(filter.since), &filter).map_err(failed)).boxed()
+        let list = move || {
+            let ended = archive.jobs(filter.since).map(|one| one.map(|one| (one.job, one.at, move || one.view())));
+            lists::highest(ended, &filter).map_err(failed)
+        };
+        blocking(list).boxed()
     }
 
     fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>> {

@@ -34,6 +34,22 @@ pub struct Archive {
     recent: Mutex<Option<Recent>>,
 }
 
+/// A finished job of which no more has been read than its number: of a long list most may be left out.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub job: JobId,
+    /// When it ended.
+    pub at: Timestamp,
+    row: Vec<u8>,
+}
+
+impl Ended {
+    /// The job; none if its row cannot be read.
+    pub fn view(&self) -> Option<JobView> {
+        projection::decode_job(&self.row).ok()
+    }
+}
+
 /// The names of the projections, as findings and errors show them.
 pub const PROJECTIONS: [&str; 3] = ["history", "occurrences", "keys"];
 
@@ -184,9 +200,12 @@ impl Archive {
     }
 
     /// Finished jobs, newest end first.
-    pub fn jobs(&self, since: Option<Timestamp>) -> impl Iterator<Item = Result<JobView, history::Error>> {
+    pub fn jobs(&self, since: Option<Timestamp>) -> impl Iterator<Item = Result<Ended, history::Error>> {
         self.jobs.scan(since).filter_map(|found| match found {
-            Ok(found) => projection::decode_job(&found.bytes).ok().map(Ok),
+            Ok(found) => {
+                let job = projection::job_id(&found.bytes).ok()?;
+                Some(Ok(Ended { job, at: found.at, row: found.bytes }))
+            }
             Err(error) => Some(Err(error)),
         })
     }

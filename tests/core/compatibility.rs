@@ -188,7 +188,7 @@ fn listing(dir: &Path) -> String {
         writeln!(text, "{} {}", show::job(&state, job), job.cold.args.as_str()).unwrap();
     }
     for job in archive.jobs(None) {
-        let job = job.unwrap();
+        let job = job.unwrap().view().unwrap();
         let (args, key) = (job.args.as_str(), job.key.as_deref().unwrap_or("-"));
         let ended = clock(job.finished_at.unwrap());
         writeln!(text, "over {} {} {} {args} key={key} at {ended}", job.id, job.task, job.state).unwrap();

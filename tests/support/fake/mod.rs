@@ -26,6 +26,9 @@ use tokio::sync::broadcast;
 use data::Inner;
 pub use data::{NOW, TASKS, at};
 
+/// Jobs of one page.
+const PAGE_ROWS: usize = 1000;
+
 pub struct Fake(Mutex<Inner>);
 
 impl Fake {
@@ -164,11 +167,11 @@ impl Service for Fake {
         ready(self.lock().find(job).cloned())
     }
 
-    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         ready(Ok(self.matching(filter, false)))
     }
 
-    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         ready(Ok(self.matching(filter, true)))
     }
 
@@ -278,10 +281,15 @@ impl Service for Fake {
 }
 
 impl Fake {
-    fn matching(&self, filter: JobFilter, finished: bool) -> Vec<JobView> {
+    /// A page, as small as it may be that a list still takes several.
+    fn matching(&self, filter: JobFilter, finished: bool) -> JobPage {
         let inner = self.lock();
         let found = inner.jobs.values().rev().filter(|job| job.state.is_finished() == finished);
         let found = found.filter(|job| filter.takes(job.id, job.state, &job.task, job.created_at));
-        found.take(filter.limit).cloned().collect()
+        let mut jobs: Vec<JobView> = found.cloned().collect();
+        let page = filter.limit.min(PAGE_ROWS);
+        let more = jobs.len() > page;
+        jobs.truncate(page);
+        JobPage { jobs, more }
     }
 }
