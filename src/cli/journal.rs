@@ -33,6 +33,8 @@ pub struct Args {
     #[arg(short, long)]
     follow: bool,
     /// Only events of this job
+    ///
+    /// Everything from where the job was added is read, so an old job takes longer.
     #[arg(long, value_name = "JOB")]
     job: Option<JobId>,
     /// Begin at this commit

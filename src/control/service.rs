@@ -111,6 +111,8 @@ pub trait Service: Send + Sync + 'static {
     fn last_seq(&self) -> BoxFuture<'_, Result<Seq, Refusal>>;
     /// Durable commits from `from` (or the oldest kept after it) to the end as it is now.
     fn journal(&self, from: Seq) -> BoxFuture<'_, Result<Commits, Refusal>>;
+    /// A commit before which the journal says nothing of a job, and not many before it is added.
+    fn journal_begin(&self, job: JobId) -> BoxFuture<'_, Result<Seq, Refusal>>;
     /// Every commit from now on, once it is durable. Closed when the engine stops.
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>>;
     /// Walks the journal's chain and compares a replay with the projections.

@@ -5,6 +5,7 @@
 //! for those that run, end the rest, last commit, everything on disk.
 
 mod app;
+mod begin;
 mod executor;
 mod housekeeping;
 mod lists;

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast;
 
 use super::app::Daemon;
-use super::{lists, verify};
+use super::{begin, lists, verify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler, WorkerConfig};
 use crate::control::service::*;
@@ -329,6 +329,11 @@ impl Service for Daemon {
             }
         });
         async { Ok(tokio_stream::wrappers::ReceiverStream::new(receiver).boxed()) }.boxed()
+    }
+
+    fn journal_begin(&self, job: JobId) -> BoxFuture<'_, Result<Seq, Refusal>> {
+        let reader = self.journal.clone();
+        blocking(move || begin::of(&*reader, job).map_err(failed)).boxed()
     }
 
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>> {

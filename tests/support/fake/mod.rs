@@ -254,6 +254,12 @@ impl Service for Fake {
         ready(Ok(stream::iter(commits).boxed()))
     }
 
+    fn journal_begin(&self, job: JobId) -> BoxFuture<'_, Result<Seq, Refusal>> {
+        let inner = self.lock();
+        let begin = inner.commits.iter().find(|commit| commit.events.iter().any(|event| event.job() == Some(job)));
+        ready(Ok(begin.map_or(Seq(1), |commit| commit.seq)))
+    }
+
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>> {
         let mut inner = self.lock();
         let receiver = match &inner.feed {
