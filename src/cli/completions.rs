@@ -6,6 +6,12 @@ use super::failure::Failure;
 use super::render::Out;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook completions bash
+
+Exit codes: 0 done, 2 no such shell"#;
+
 /// Print completions for a shell
 ///
 /// Made from the definition of the command line. Packages install them; for one person:
@@ -14,6 +20,7 @@ use crate::error::Exit;
 ///   zsh:  daybook completions zsh > ~/.zfunc/_daybook    (a folder of $fpath)
 ///   fish: daybook completions fish > ~/.config/fish/completions/daybook.fish
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 #[command(verbatim_doc_comment)]
 pub struct Args {
     /// The shell

@@ -15,10 +15,19 @@ use crate::error::Exit;
 /// Jobs that are asked for in one request.
 const PAGE: usize = 10_000;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook jobs --state running
+  daybook jobs --state discarded --since 1d
+  daybook jobs --task mail --limit 1000 --json
+
+Exit codes: 0 done, also if there are none; 4 the daemon cannot be reached"#;
+
 /// List jobs, newest first
 ///
 /// Live jobs and those in the history. Without options, the last 100.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only jobs in this state (can be repeated, or several separated by commas)
     ///
@@ -29,7 +38,7 @@ pub struct Args {
     /// Only jobs of this task
     #[arg(long, value_name = "TASK")]
     task: Option<String>,
-    /// Only jobs added within this time (`2h`), or since an instant (RFC 3339)
+    /// Only jobs added within this time (`2h`) or since an instant (RFC 3339)
     #[arg(long, value_name = "D")]
     since: Option<String>,
     /// At most this many

@@ -9,8 +9,17 @@ use crate::control::service::Coming;
 use crate::core::time::Timestamp;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook next
+  daybook next backup --count 3
+  daybook next backup --from 2026-10-24T00:00:00Z
+
+Exit codes: 0 done, 1 no such task, 4 the daemon cannot be reached"#;
+
 /// List coming occurrences
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only of this task
     task: Option<String>,

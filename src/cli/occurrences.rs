@@ -9,10 +9,18 @@ use crate::control::client::escaped;
 use crate::core::view::OccurrenceView;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook occurrences backup
+  daybook occurrences backup --since 7d --json
+
+Exit codes: 0 done, 1 no such task, 4 the daemon cannot be reached"#;
+
 /// List what became of a task's occurrences, newest first
 ///
 /// Every occurrence has one row: it ran, was skipped, was merged into a later one, or was missed, and why.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The task's name
     task: String,

@@ -11,10 +11,19 @@ use crate::control::service::Swept;
 use crate::core::repair::Report;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook repair
+  daybook repair --dry-run
+  daybook repair --last --json
+
+Exit codes: 0 done, whatever was found; 4 the daemon cannot be reached"#;
+
 /// Sweep now: find what is broken, fix it, and print both
 ///
 /// The same routine runs every five minutes, at start-up and on SIGHUP; two never run at once.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only print what would be done
     #[arg(long)]

@@ -9,6 +9,13 @@ use crate::control::status::{Health, Status, Waiting, WaitingKind};
 use crate::core::time::Timestamp;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook status
+  daybook status --json | jq .waiting
+
+Exit codes: 0 healthy, 1 degraded or stopping, 4 the daemon cannot be reached"#;
+
 /// Show whether the daemon is well, what runs, what waits for a person, what was missed
 ///
 /// `healthy`: nothing is to be done. `degraded`: it works, and something stays as it is until somebody does
@@ -16,9 +23,8 @@ use crate::error::Exit;
 ///
 /// Jobs that were given up, and occurrences that were missed or skipped, are listed for a day and do not
 /// make it degraded. On a terminal the answer fits on the screen; elsewhere nothing is left out.
-///
-/// Exits with 0 if it is healthy, 1 if it is degraded or stopping, 4 if it cannot be reached.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {}
 
 /// Lines that a terminal keeps for what was typed and for the next prompt.

@@ -11,8 +11,16 @@ use crate::error::Exit;
 const COLUMNS: [Column; 7] =
     [text("TASK"), word("RUNS"), word("STATE"), number("RUNNING"), number("WAITING"), word("NEXT"), text("SCHEDULE")];
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook tasks
+  daybook tasks --json | jq -r 'select(.paused_at).task'
+
+Exit codes: 0 done, 4 the daemon cannot be reached"#;
+
 /// List the tasks, with what waits and runs of each
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {}
 
 pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {

@@ -35,7 +35,9 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         Some(Row::Job(Box::new(view)))
     };
     match event {
-        Event::JobCompleted(done) => rows.extend(finished(done.job, JobState::Completed, done.result.as_ref(), None)),
+        Event::JobCompleted(done) => {
+            rows.extend(finished(done.job, JobState::Completed, done.result.as_ref(), done.note.as_deref()))
+        }
         Event::JobDiscarded(gone) => rows.extend(finished(gone.job, JobState::Discarded, None, Some(&gone.error))),
         Event::JobCancelled(gone) => rows.extend(finished(gone.job, JobState::Cancelled, None, Some(&gone.reason))),
         Event::OccurrenceDecided(one) => {

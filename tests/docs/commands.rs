@@ -57,6 +57,23 @@ fn every_command_line_on_a_page_is_understood() {
     assert!(checked > 60, "only {checked} command lines were found: the test looks at nothing");
 }
 
+/// What `help` of each verb ends with.
+#[test]
+fn every_verb_has_examples_and_exit_codes() {
+    for mut verb in daybook::cli::definition().get_subcommands().filter(|verb| !verb.is_hide_set()).cloned() {
+        let help = verb.render_long_help().to_string();
+        let examples: Vec<&str> =
+            help.lines().filter(|line| line.starts_with("  ") && line.contains("daybook ")).collect();
+        assert!(help.contains("\nExamples:\n") && !examples.is_empty(), "{help}");
+        assert!(help.contains("\nExit codes: 0 ") || help.contains("\nExit codes: as of "), "{help}");
+        for line in examples {
+            for command in line.split(" && ").filter_map(|part| part.find("daybook ").map(|start| &part[start..])) {
+                assert_eq!(misunderstood(command), None, "{line}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_wrong_would_be_found() {
     for line in ["daybook frobnicate", "daybook jobs --sort", "daybook status now", "daybook journal check"] {

@@ -101,7 +101,7 @@ impl Teller {
         }
         if let Some(job) = what.strip_prefix("job ").and_then(|rest| rest.strip_suffix(" ends")) {
             let job = JobId(job.parse().unwrap());
-            let ending = Ending::Succeeded { result: None };
+            let ending = Ending::Succeeded { result: None, note: None };
             return self.run(Command::ReportEnded { job, attempt: 1, ending });
         }
         match what {

@@ -210,7 +210,7 @@ impl Inner {
             self.change(job, event, |view| view.progress = progress);
             let fail = self.jobs[&job].args.as_str().contains("true");
             let result = (!fail).then(|| Json::parse("42").expect("is JSON"));
-            self.change(job, JobCompleted { job, result: result.clone() }, |view| {
+            self.change(job, JobCompleted { job, result: result.clone(), note: None }, |view| {
                 view.state = if fail { JobState::Discarded } else { JobState::Completed };
                 view.error = fail.then(|| "exit code 1".into());
                 view.result = result;
