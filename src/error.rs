@@ -35,6 +35,19 @@ impl Exit {
   70  a fault of Daybook's own
   74  disk or journal: nothing more can be promised";
 
+    /// The code and the title of an error that the daemon had no part in, as `--json` prints them.
+    pub fn problem(self) -> (&'static str, &'static str) {
+        match self {
+            Exit::Done => ("done", "Done"),
+            Exit::No => ("no", "The answer is no"),
+            Exit::Usage => ("usage", "The command line is wrong"),
+            Exit::Config => ("config_invalid", "The config is not accepted"),
+            Exit::Unreachable => ("unreachable", "The daemon cannot be reached"),
+            Exit::Internal => ("internal", "A fault of Daybook's own"),
+            Exit::Disk => ("disk", "The disk or the journal failed"),
+        }
+    }
+
     /// The number that the shell sees.
     pub fn code(self) -> u8 {
         self as u8

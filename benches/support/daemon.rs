@@ -145,7 +145,7 @@ impl Executor for Noop {
         starts.push(Started { job: attempt.job.0, at, instant_ms, late_us });
         if let Some(ends) = &self.ends {
             let (job, attempt) = (attempt.job, attempt.attempt);
-            let ending = Ending::Succeeded { result: None };
+            let ending = Ending::Succeeded { result: None, note: None };
             // An engine that is gone takes no more reports.
             let _: Result<(), _> = ends.send(command::Command::ReportEnded { job, attempt, ending });
         }

@@ -14,11 +14,21 @@ use crate::control::wire::Wait;
 use crate::core::time::Timestamp;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook add mail --arg to=ada@example.org --key welcome:42
+  daybook add mail --args '{"to": "ada@example.org"}' --in 5m
+  daybook add backup --wait
+  jq -c '.[]' people.json | daybook add mail --each -
+
+Exit codes: 0 it is on disk (with --wait: it completed), 1 refused (or not completed), 2 wrong arguments, 4 the daemon cannot be reached"#;
+
 /// Add a job, or many
 ///
 /// Prints the job's number once it is on disk. With `--key`, the same key always means the same job: a
 /// second call adds nothing and prints the number of the first.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The task's name
     pub task: String,

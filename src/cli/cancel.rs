@@ -8,11 +8,19 @@ use crate::core::id::JobId;
 use crate::core::view::JobView;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook cancel 4711
+  daybook cancel 4711 --reason "sent by hand"
+
+Exit codes: 0 it is cancelled or being ended, 1 no such job or it is finished, 4 the daemon cannot be reached"#;
+
 /// Cancel a job
 ///
 /// One that waits is cancelled at once. One that runs is asked to end (SIGTERM), and made to (SIGKILL)
 /// if it does not.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The job's number
     job: JobId,

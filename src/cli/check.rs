@@ -10,6 +10,13 @@ use super::{CONFIG_DEFAULT, Common};
 use crate::config;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook check
+  daybook check --config ./daybook.toml --json
+
+Exit codes: 0 no errors, 3 errors"#;
+
 /// Check the config files
 ///
 /// Reads the config as the daemon would, and prints every error with its file, line and key, and every warning: a
@@ -17,6 +24,7 @@ use crate::error::Exit;
 /// a file that others may write to is an error. Needs no running daemon. Exits with 3 if there is an error, and with 0
 /// if there are warnings only.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {}
 
 pub fn run(_: &Args, common: &Common) -> Result<Exit, Failure> {

@@ -9,12 +9,20 @@ use crate::error::Exit;
 use crate::history;
 use crate::journal::LockError;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook daemon
+  daybook daemon --config ./daybook.toml --state-dir ./state
+
+Exit codes: 0 stopped as asked, 1 another daemon has the state folder or the socket, 3 the config is wrong, 74 disk or journal"#;
+
 /// Run the daemon
 ///
 /// Stays in the foreground and logs to standard error. SIGHUP reloads the config and sweeps. SIGTERM
 /// stops in good order: no new work, what runs has `stop_timeout` to end, the rest is resumed by the
 /// next start. SIGINT twice stops at once.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The folder of the journal, the history and the outputs
     ///
@@ -28,7 +36,7 @@ pub fn run(args: &Args, common: &Common) -> Exit {
     let options = Options { config, state_dir: args.state_dir.clone(), socket: common.socket.clone() };
     match daemon::run(&options, |_| {}) {
         Ok(()) => Exit::Done,
-        Err(failure) => Failure::from(failure).report(),
+        Err(failure) => Failure::from(failure).report(common.json),
     }
 }
 

@@ -9,19 +9,27 @@ use crate::daemon::{self, Options};
 use crate::demo::{self, Demo};
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook demo
+  daybook demo --dir /tmp/demo
+
+Exit codes: as of `daybook daemon`"#;
+
 /// Run a daemon to try things out with
 ///
 /// A real daemon with the example config on a folder of its own, in which it makes a database of users
 /// and a folder of log files on its first start. Needs no root and no server.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The folder of the demo
     #[arg(long, value_name = "DIR", default_value = ".daybook-demo")]
     pub dir: PathBuf,
 }
 
-pub fn run(args: &Args, _: &Common) -> Exit {
-    start(args).unwrap_or_else(Failure::report)
+pub fn run(args: &Args, common: &Common) -> Exit {
+    start(args).unwrap_or_else(|failure| failure.report(common.json))
 }
 
 fn start(args: &Args) -> Result<Exit, Failure> {

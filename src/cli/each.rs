@@ -117,9 +117,14 @@ impl Lines {
             let reader = Box::new(BufReader::new(io::stdin()));
             return Ok(Lines { reader, name: "standard input".to_owned(), number: 0 });
         }
+        let wrong = |cause: String| Failure::new(Exit::Usage, format!("failed to open `{name}`")).because(cause);
         match File::open(file) {
+            Ok(opened) if opened.metadata().is_ok_and(|found| found.is_dir()) => {
+                Err(wrong("it is a folder".to_owned())
+                    .hint("give a file with one JSON value a line, or `-` for standard input"))
+            }
             Ok(opened) => Ok(Lines { reader: Box::new(BufReader::new(opened)), name, number: 0 }),
-            Err(error) => Err(Failure::new(Exit::Usage, format!("failed to open `{name}`")).because(error.to_string())),
+            Err(error) => Err(wrong(error.to_string())),
         }
     }
 
@@ -131,11 +136,11 @@ impl Lines {
             line.clear();
             // A line that is too long for arguments is not read to its end, which may never come.
             let bound = limits::ARGS_BYTES_MAX as u64 + 2;
+            self.number += 1;
             let read = self.reader.by_ref().take(bound).read_until(b'\n', &mut line).map_err(|e| self.wrong(e))?;
             if read == 0 {
                 break;
             }
-            self.number += 1;
             let text = line.trim_ascii();
             if text.is_empty() {
                 continue;

@@ -1,6 +1,9 @@
-//! What a command prints when it fails: `Error:`, the causes, and a `Hint:` with something to type.
+//! What a command prints to standard error when it fails: `Error:`, the causes, and a `Hint:` with something to type; with
+//! `--json` one object on one line.
 
 use std::io;
+
+use serde_json::json;
 
 use crate::control::client;
 use crate::error::Exit;
@@ -12,13 +15,15 @@ pub struct Failure {
     pub message: String,
     pub causes: Vec<String>,
     pub hint: Option<String>,
+    /// The API's code and title, where the daemon has refused.
+    problem: Option<Box<(String, String)>>,
     /// Nothing is to be said: standard output was closed by its reader.
     quiet: bool,
 }
 
 impl Failure {
     pub fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into(), causes: Vec::new(), hint: None, quiet: false }
+        Failure { exit, message: message.into(), causes: Vec::new(), hint: None, problem: None, quiet: false }
     }
 
     pub fn because(mut self, cause: impl Into<String>) -> Failure {
@@ -32,11 +37,23 @@ impl Failure {
     }
 
     /// Prints it to standard error and answers the exit code.
-    pub fn report(self) -> Exit {
-        if !self.quiet {
-            eprintln!("{self}");
+    pub fn report(self, json: bool) -> Exit {
+        match (self.quiet, json) {
+            (true, _) => {}
+            (false, true) => eprintln!("{}", self.as_json()),
+            (false, false) => eprintln!("{self}"),
         }
         self.exit
+    }
+
+    /// As the API has it (`code`, `title`, `detail`, `errors`), with the hint and the exit code.
+    fn as_json(&self) -> serde_json::Value {
+        let (code, title) = self.exit.problem();
+        let (code, title) = self.problem.as_ref().map_or((code, title), |problem| (&problem.0, &problem.1));
+        json!({
+            "code": code, "title": title, "detail": self.message, "errors": self.causes, "hint": self.hint,
+            "exit_code": self.exit.code(),
+        })
     }
 }
 
@@ -116,6 +133,7 @@ fn refused(said: client::Said) -> Failure {
         failure.causes = said.errors;
     }
     failure.hint = hint.map(str::to_owned);
+    failure.problem = Some(Box::new((said.code, said.title)));
     failure
 }
 
@@ -125,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_closed_pipe_is_no_error() {
-        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).report(), Exit::Done);
+        assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).report(false), Exit::Done);
         assert_eq!(Failure::from(io::Error::from(io::ErrorKind::StorageFull)).exit, Exit::Disk);
     }
 

@@ -1,5 +1,6 @@
 //! `daybook jobs`
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Deserialize;
 
 use super::failure::Failure;
@@ -14,13 +15,25 @@ use crate::error::Exit;
 /// Jobs that are asked for in one request.
 const PAGE: usize = 10_000;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook jobs --state running
+  daybook jobs --state discarded --since 1d
+  daybook jobs --task mail --limit 1000 --json
+
+Exit codes: 0 done, also if there are none; 4 the daemon cannot be reached"#;
+
 /// List jobs, newest first
 ///
 /// Live jobs and those in the history. Without options, the last 100.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only jobs in this state (can be repeated, or several separated by commas)
-    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    ///
+    /// scheduled, available, running, retryable and interrupted are live; completed, discarded and cancelled are
+    /// in the history.
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state(), hide_possible_values = true)]
     state: Vec<JobState>,
     /// Only jobs of this task
     #[arg(long, value_name = "TASK")]
@@ -28,7 +41,7 @@ pub struct Args {
     /// Only jobs whose task is no longer in the config
     #[arg(long)]
     orphaned: bool,
-    /// Only jobs added within this time (`2h`), or since an instant (RFC 3339)
+    /// Only jobs added within this time (`2h`) or since an instant (RFC 3339)
     #[arg(long, value_name = "D")]
     since: Option<String>,
     /// At most this many
@@ -37,6 +50,11 @@ pub struct Args {
     /// Only jobs with smaller numbers than this one
     #[arg(long, value_name = "JOB")]
     after: Option<JobId>,
+}
+
+/// One of the states: shells complete them.
+fn state() -> impl TypedValueParser<Value = JobState> {
+    PossibleValuesParser::new(JobState::ALL.map(JobState::name)).try_map(|name| name.parse::<JobState>())
 }
 
 /// What is needed of a line that is passed on as it is.

@@ -22,10 +22,20 @@ const VALUE_MAX: usize = 60;
 /// Events that are shown before those to come.
 const BEFORE_FOLLOW: u64 = 10;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook journal -n 20
+  daybook journal --follow --json
+  daybook journal --job 4711
+  daybook journal verify
+
+Exit codes: 0 done, 4 the daemon cannot be reached; of `verify` also 74 something is wrong"#;
+
 /// Show the journal: all that has happened, in its order
 ///
 /// Without options, everything that is kept, oldest first.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     #[command(subcommand)]
     verb: Option<Verb>,
@@ -33,6 +43,8 @@ pub struct Args {
     #[arg(short, long)]
     follow: bool,
     /// Only events of this job
+    ///
+    /// Everything from where the job was added is read, so an old job takes longer.
     #[arg(long, value_name = "JOB")]
     job: Option<JobId>,
     /// Begin at this commit

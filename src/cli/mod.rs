@@ -6,12 +6,14 @@
 mod add;
 mod cancel;
 mod check;
+mod completions;
 mod daemon;
 mod demo;
 mod each;
 mod failure;
 mod jobs;
 mod journal;
+mod man;
 mod next;
 mod occurrences;
 mod output;
@@ -26,6 +28,7 @@ mod session;
 mod show;
 mod socket;
 mod status;
+mod table;
 mod tasks;
 mod time;
 mod wait;
@@ -80,7 +83,8 @@ pub struct Common {
     pub config: Option<PathBuf>,
     /// Print JSON: one object, or for lists one object a line
     ///
-    /// Times are RFC 3339 in UTC, durations are seconds.
+    /// Times are RFC 3339 in UTC, durations are seconds. An error is one object on standard error: `code`, `title`,
+    /// `detail`, `errors`, `hint`, `exit_code`.
     #[arg(long, global = true, help_heading = HEADING)]
     pub json: bool,
 }
@@ -107,6 +111,9 @@ enum Verb {
     Next(next::Args),
     Occurrences(occurrences::Args),
     Journal(journal::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
 }
 
 /// The command line's definition, for its help.
@@ -116,9 +123,13 @@ pub fn definition() -> clap::Command {
 
 /// Runs `daybook` with these arguments, of which the first is the program's name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Whoever wants JSON wants it of a command line that is not understood, too.
+    let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     let parsed = definition().try_get_matches_from(arguments).and_then(|found| Arguments::from_arg_matches(&found));
     let arguments = match parsed {
         Ok(arguments) => arguments,
+        Err(error) if json && error.use_stderr() => return misused(&error).report(true),
         Err(error) => {
             // Help goes to standard output; a broken pipe there is nobody's mistake.
             error.print().ok();
@@ -133,12 +144,23 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Verb::Daemon(args) => return daemon::run(&args, &common),
         Verb::Demo(args) => return demo::run(&args, &common),
         Verb::Check(args) => check::run(&args, &common),
+        Verb::Completions(args) => completions::run(&args),
+        Verb::Man(args) => man::run(&args),
         verb => ask(verb, common),
     };
     match outcome {
         Ok(exit) => exit,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(json),
     }
+}
+
+/// A command line that is not understood: the first line says why, the rest how it is used.
+fn misused(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let message = lines.next().unwrap_or_default();
+    let failure = Failure::new(Exit::Usage, message.strip_prefix("error: ").unwrap_or(message));
+    lines.fold(failure, Failure::because)
 }
 
 /// Runs a verb that talks to the daemon.
@@ -155,7 +177,9 @@ fn ask(verb: Verb, common: Common) -> Result<Exit, Failure> {
 
 async fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Failure> {
     match verb {
-        Verb::Daemon(_) | Verb::Demo(_) | Verb::Check(_) => unreachable!("they need no daemon and were run before"),
+        Verb::Daemon(_) | Verb::Demo(_) | Verb::Check(_) | Verb::Completions(_) | Verb::Man(_) => {
+            unreachable!("they need no daemon and were run before")
+        }
         Verb::Status(args) => status::run(args, session).await,
         Verb::Repair(args) => repair::run(args, session).await,
         Verb::Reload(args) => reload::run(args, session).await,

@@ -1,16 +1,25 @@
 //! `daybook next`
 
 use super::failure::Failure;
-use super::render::Row;
 use super::session::Session;
+use super::table::{Row, text, word};
 use super::time;
 use crate::control::client::escaped;
 use crate::control::service::Coming;
 use crate::core::time::Timestamp;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook next
+  daybook next backup --count 3
+  daybook next backup --from 2026-10-24T00:00:00Z
+
+Exit codes: 0 done, 1 no such task, 4 the daemon cannot be reached"#;
+
 /// List coming occurrences
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only of this task
     task: Option<String>,
@@ -46,6 +55,6 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .iter()
         .map(|it| Row::new([time::iso(it.at), it.task.to_string(), time::relative(it.at, whole.now)]))
         .collect();
-    session.out.table(&["AT", "TASK", "WHEN"], &rows)?;
+    session.out.table(&[word("AT"), text("TASK"), word("WHEN")], &rows)?;
     Ok(Exit::Done)
 }

@@ -1,17 +1,26 @@
 //! `daybook occurrences`
 
 use super::failure::Failure;
-use super::render::{Row, outcome_colour};
+use super::render::outcome_colour;
 use super::session::Session;
+use super::table::{Row, number, text, word};
 use super::time;
 use crate::control::client::escaped;
 use crate::core::view::OccurrenceView;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook occurrences backup
+  daybook occurrences backup --since 7d --json
+
+Exit codes: 0 done, 1 no such task, 4 the daemon cannot be reached"#;
+
 /// List what became of a task's occurrences, newest first
 ///
 /// Every occurrence has one row: it ran, was skipped, was merged into a later one, or was missed, and why.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The task's name
     task: String,
@@ -43,9 +52,9 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .map(|it| {
             let job = it.job.map_or_else(String::new, |job| job.to_string());
             let cells = [time::iso(it.at), it.outcome.name().to_owned(), job, it.reason.to_string()];
-            Row::new(cells).colour(it.outcome.name(), outcome_colour(it.outcome))
+            Row::new(cells).colour(1, outcome_colour(it.outcome))
         })
         .collect();
-    session.out.table(&["AT", "OUTCOME", "JOB", "REASON"], &rows)?;
+    session.out.table(&[word("AT"), word("OUTCOME"), number("JOB"), text("REASON")], &rows)?;
     Ok(Exit::Done)
 }

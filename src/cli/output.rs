@@ -7,10 +7,19 @@ use super::session::Session;
 use crate::core::id::JobId;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook output 4711
+  daybook output 4711 --follow
+  daybook output 4711 --attempt 1
+
+Exit codes: 0 done, 1 no such job or output, 4 the daemon cannot be reached"#;
+
 /// Print what a job has printed
 ///
 /// Both its standard output and standard error, in the order in which they came.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The job's number
     job: JobId,

@@ -7,10 +7,18 @@ use super::session::Session;
 use crate::core::id::JobId;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook progress 30 100 "sending"
+  daybook progress 3000 0 --job 4711
+
+Exit codes: 0 noted, 1 the job does not run, 4 the daemon cannot be reached"#;
+
 /// Tell how far a job is, from inside it
 ///
 /// The job and the socket are taken from the environment that the daemon gives to every job.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// How much is done
     current: u64,

@@ -8,12 +8,19 @@ use super::session::Session;
 use crate::control::service::Reloaded;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook check && daybook reload
+
+Exit codes: 0 the config is in use, 3 it has errors and the last good one stays, 4 the daemon cannot be reached"#;
+
 /// Read the config again
 ///
 /// Says what has changed. If the config has an error the last good one stays, all errors are printed, and the exit code
 /// is 3; if the daemon cannot be reached it is 4. Running jobs are not touched: they go on with what they were started
 /// with, and their next attempt is run as the new config says. Returns when the new config is in use.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Return after the sweep that follows a reload
     #[arg(long)]

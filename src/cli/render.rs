@@ -2,34 +2,49 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use comfy_table::{ContentArrangement, Table};
-
+use super::table::{self, Column, Row, clean, cut, number, text, word};
 use super::time;
 use crate::core::lifecycle::JobState;
 use crate::core::time::Timestamp;
 use crate::core::view::{JobView, Outcome, Progress};
 
-/// Columns of a table when nobody says how wide the terminal is.
-const WIDTH_DEFAULT: u16 = 80;
+/// Columns and lines of a terminal that does not say how large it is.
+const SCREEN_DEFAULT: Screen = Screen { columns: 80, lines: 24 };
 
 /// Standard output.
 pub struct Out {
     writer: BufWriter<StdoutLock<'static>>,
     colours: bool,
-    width: u16,
+    screen: Option<Screen>,
+}
+
+/// The size of a terminal, in characters.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    pub columns: usize,
+    pub lines: usize,
+}
+
+impl Screen {
+    fn of(terminal: impl std::os::fd::AsFd) -> Screen {
+        let size = rustix::termios::tcgetwinsize(terminal).ok().filter(|size| size.ws_col > 0 && size.ws_row > 0);
+        size.map_or(SCREEN_DEFAULT, |size| Screen { columns: size.ws_col.into(), lines: size.ws_row.into() })
+    }
 }
 
 impl Out {
     pub fn new() -> Out {
         let stdout = io::stdout();
-        let terminal = stdout.is_terminal();
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let width = terminal.then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten().map(|size| size.ws_col);
-        Out {
-            writer: BufWriter::new(stdout.lock()),
-            colours: terminal && !plain,
-            width: width.filter(|width| *width >= 40).unwrap_or(WIDTH_DEFAULT),
-        }
+        let screen = stdout.is_terminal().then(|| Screen::of(&stdout));
+        let says =
+            |name: &str, value: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|it| value(&it));
+        let plain = says("NO_COLOR", |value| !value.is_empty()) || says("TERM", |value| value == "dumb");
+        Out { writer: BufWriter::new(stdout.lock()), colours: screen.is_some() && !plain, screen }
+    }
+
+    /// The size of the terminal, if this is one.
+    pub fn screen(&self) -> Option<Screen> {
+        self.screen
     }
 
     /// Bytes as they are.
@@ -47,32 +62,17 @@ impl Out {
         self.writer.flush()
     }
 
-    /// A table; `rows` say in which colour their word of that kind is shown.
-    pub fn table(&mut self, header: &[&str], rows: &[Row]) -> io::Result<()> {
-        let mut table = Table::new();
-        table.load_preset(comfy_table::presets::NOTHING);
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(self.width);
-        table.set_header(header.iter().copied());
-        for row in rows {
-            table.add_row(&row.cells);
-        }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        let mut shown = rows.iter();
-        for (number, line) in table.lines().enumerate() {
-            let line = line.trim_end();
-            // A cell that does not fit goes on in lines which begin with blanks.
-            let row = if number > 0 && !line.starts_with(' ') { shown.next() } else { None };
-            match row {
-                Some(Row { word: Some((word, colour)), .. }) => {
-                    let coloured = self.coloured(word, *colour);
-                    self.line(line.replacen(word.as_str(), &coloured, 1))?;
-                }
-                _ => self.line(line)?,
-            }
-        }
-        Ok(())
+    /// A table: a line for the names of the columns, unless none has one, and a line for each row.
+    pub fn table(&mut self, columns: &[Column], rows: &[Row]) -> io::Result<()> {
+        let width = self.screen.map(|screen| screen.columns);
+        let lines = table::lines(columns, rows, width, |text, colour| self.coloured(text, colour));
+        lines.iter().try_for_each(|line| self.line(line))
+    }
+
+    /// Text as it fits on a line: cut on a terminal only.
+    pub fn fitted(&self, text: &str) -> String {
+        let text = clean(text);
+        self.screen.map_or(text.clone(), |screen| cut(&text, screen.columns))
     }
 
     /// `name   value` lines; values that are empty are left out.
@@ -88,24 +88,6 @@ impl Out {
     /// `text` in a colour, where colours are shown.
     pub fn coloured(&self, text: &str, colour: Colour) -> String {
         if self.colours { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
-    }
-}
-
-/// A row of a table, and the word in it that has a colour.
-#[derive(Debug, Default)]
-pub struct Row {
-    cells: Vec<String>,
-    word: Option<(String, Colour)>,
-}
-
-impl Row {
-    pub fn new<const N: usize>(cells: [String; N]) -> Row {
-        Row { cells: cells.into(), word: None }
-    }
-
-    pub fn colour(mut self, word: &str, colour: Option<Colour>) -> Row {
-        self.word = colour.map(|colour| (word.to_owned(), colour));
-        self
     }
 }
 
@@ -191,10 +173,11 @@ pub fn jobs(out: &mut Out, jobs: &[JobView], now: Timestamp) -> io::Result<()> {
                 when(job, now),
                 progress(&job.progress),
             ];
-            Row::new(cells).colour(state, colour)
+            Row::new(cells).colour(2, colour)
         })
         .collect();
-    out.table(&["JOB", "TASK", "STATE", "ATTEMPTS", "WHEN", "PROGRESS"], &rows)
+    let columns = [number("JOB"), text("TASK"), word("STATE"), number("ATTEMPTS"), word("WHEN"), text("PROGRESS")];
+    out.table(&columns, &rows)
 }
 
 /// `1 job`, `2 jobs`.

@@ -3,17 +3,27 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::render::{Row, count};
+use super::render::count;
 use super::session::Session;
+use super::table::{Row, text, word};
 use super::time::{iso, relative};
 use crate::control::service::Swept;
 use crate::core::repair::Report;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook repair
+  daybook repair --dry-run
+  daybook repair --last --json
+
+Exit codes: 0 done, whatever was found; 4 the daemon cannot be reached"#;
+
 /// Sweep now: find what is broken, fix it, and print both
 ///
 /// The same routine runs every five minutes, at start-up and on SIGHUP; two never run at once.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Only print what would be done
     #[arg(long)]
@@ -47,7 +57,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         .iter()
         .map(|it| Row::new([&it.invariant, &it.subject, &it.explanation, &it.action].map(|cell| cell.to_string())))
         .collect();
-    out.table(&["INVARIANT", "SUBJECT", "FOUND", "ACTION"], &rows)?;
+    out.table(&[word("INVARIANT"), text("SUBJECT"), text("FOUND"), text("ACTION")], &rows)?;
     let found = count(report.findings.len() as u64, "finding");
     match report.dry_run {
         true => out.line(format!("{found}; nothing was changed"))?,

@@ -6,12 +6,21 @@ use super::session::Session;
 use super::time::{iso, length, relative};
 use crate::core::id::JobId;
 use crate::core::json::Json;
+use crate::core::lifecycle::JobState;
 use crate::core::time::Timestamp;
 use crate::core::view::JobView;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook show 4711
+  daybook show 4711 --json | jq .result
+
+Exit codes: 0 done, 1 no such job, 4 the daemon cannot be reached"#;
+
 /// Show a job
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The job's number
     job: JobId,
@@ -49,7 +58,7 @@ fn facts(job: &JobView, state: String, now: Timestamp) -> Vec<(&'static str, Str
         ("args", if job.args == Json::null() { String::new() } else { job.args.as_str().to_owned() }),
         ("progress", progress(&job.progress)),
         ("result", job.result.as_ref().map_or_else(String::new, |result| result.as_str().to_owned())),
-        ("error", text(&job.error)),
+        (if job.state == JobState::Completed { "note" } else { "error" }, text(&job.error)),
         ("occurrence", at(job.scheduled_at)),
         ("created", at(Some(job.created_at))),
         ("due", at(Some(job.due_at))),

@@ -1,14 +1,26 @@
 //! `daybook tasks`
 
 use super::failure::Failure;
-use super::render::{Colour, Row};
+use super::render::Colour;
 use super::session::Session;
+use super::table::{Column, Row, number, text, word};
 use super::time;
 use crate::control::service::TaskView;
 use crate::error::Exit;
 
+const COLUMNS: [Column; 7] =
+    [text("TASK"), word("RUNS"), word("STATE"), number("RUNNING"), number("WAITING"), word("NEXT"), text("SCHEDULE")];
+
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook tasks
+  daybook tasks --json | jq -r 'select(.paused_at).task'
+
+Exit codes: 0 done, 4 the daemon cannot be reached"#;
+
 /// List the tasks, with what waits and runs of each
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {}
 
 pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {
@@ -35,10 +47,10 @@ pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {
                 task.next.map_or_else(String::new, |at| time::relative(at, whole.now)),
                 task.schedule.join(", "),
             ];
-            Row::new(cells).colour(state, colour)
+            Row::new(cells).colour(2, colour)
         })
         .collect();
-    session.out.table(&["TASK", "RUNS", "STATE", "RUNNING", "WAITING", "NEXT", "SCHEDULE"], &rows)?;
+    session.out.table(&COLUMNS, &rows)?;
     Ok(Exit::Done)
 }
 

@@ -7,8 +7,15 @@ use super::session::Session;
 use crate::core::id::JobId;
 use crate::error::Exit;
 
+/// What help ends with.
+const HELP: &str = r#"Examples:
+  daybook why 4711
+
+Exit codes: 0 done, 1 no such job, 4 the daemon cannot be reached"#;
+
 /// Tell why a job is not running now, or why it ran
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// The job's number
     job: JobId,

@@ -21,7 +21,7 @@ impl Lines {
             if let Event::TaskDefined(defined) = event {
                 self.names.insert(defined.task, defined.name.clone());
             }
-            if self.job.is_none() || self.job == job(event) {
+            if self.job.is_none() || self.job == event.job() {
                 found.push(self.line(commit, event));
             }
         }
@@ -34,7 +34,7 @@ impl Lines {
         let text = serde_json::to_string(event).unwrap_or_else(|_| "{}".into());
         let rest = &text[1..];
         // A task is stored by number. It stands before all that users write, so the first one is it.
-        let named = task(event).and_then(|id| {
+        let named = event.task().and_then(|id| {
             let number = format!("\"task\":{id}");
             Some((rest.split_once(&number)?, self.names.get(&id)?))
         });
@@ -49,74 +49,6 @@ impl Lines {
         }
         line.push(b'\n');
         line
-    }
-}
-
-/// The job that an event is about.
-pub fn job(event: &Event) -> Option<JobId> {
-    match event {
-        Event::JobAdded(it) => Some(it.job),
-        Event::JobDue(it) => Some(it.job),
-        Event::AttemptStarted(it) => Some(it.job),
-        Event::AttemptSpawned(it) => Some(it.job),
-        Event::AttemptSettled(it) => Some(it.job),
-        Event::JobProgressed(it) => Some(it.job),
-        Event::JobCompleted(it) => Some(it.job),
-        Event::AttemptFailed(it) => Some(it.job),
-        Event::JobDiscarded(it) => Some(it.job),
-        Event::StopRequested(it) => Some(it.job),
-        Event::JobCancelled(it) => Some(it.job),
-        Event::JobInterrupted(it) => Some(it.job),
-        Event::JobResumed(it) => Some(it.job),
-        Event::JobHeld(it) => Some(it.job),
-        Event::JobRetried(it) => Some(it.job),
-        Event::OccurrenceDecided(it) => it.job,
-        Event::TaskDefined(_)
-        | Event::TaskRemoved(_)
-        | Event::TaskPaused(_)
-        | Event::TaskUnpaused(_)
-        | Event::OccurrencesPassed(_)
-        | Event::ScheduleMoved(_)
-        | Event::DaemonStarted(_)
-        | Event::DaemonStopped(_)
-        | Event::ClockStepped(_)
-        | Event::ClockSuspended(_)
-        | Event::SweepFinished(_)
-        | Event::ConfigChanged(_) => None,
-    }
-}
-
-/// The task that an event names.
-fn task(event: &Event) -> Option<TaskId> {
-    match event {
-        Event::JobAdded(it) => Some(it.task),
-        Event::TaskDefined(it) => Some(it.task),
-        Event::TaskRemoved(it) => Some(it.task),
-        Event::TaskPaused(it) => Some(it.task),
-        Event::TaskUnpaused(it) => Some(it.task),
-        Event::OccurrenceDecided(it) => Some(it.task),
-        Event::OccurrencesPassed(it) => Some(it.task),
-        Event::ScheduleMoved(it) => Some(it.task),
-        Event::JobDue(_)
-        | Event::AttemptStarted(_)
-        | Event::AttemptSpawned(_)
-        | Event::AttemptSettled(_)
-        | Event::JobProgressed(_)
-        | Event::JobCompleted(_)
-        | Event::AttemptFailed(_)
-        | Event::JobDiscarded(_)
-        | Event::StopRequested(_)
-        | Event::JobCancelled(_)
-        | Event::JobInterrupted(_)
-        | Event::JobResumed(_)
-        | Event::JobHeld(_)
-        | Event::JobRetried(_)
-        | Event::DaemonStarted(_)
-        | Event::DaemonStopped(_)
-        | Event::ClockStepped(_)
-        | Event::ClockSuspended(_)
-        | Event::SweepFinished(_)
-        | Event::ConfigChanged(_) => None,
     }
 }
 

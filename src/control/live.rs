@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::handlers::App;
-use super::handlers::jobs::{self, PAGE_ROWS};
-use super::lines::{Lines, job};
+use super::handlers::jobs;
+use super::lines::Lines;
 use super::problem::Problem;
 use super::server::Stop;
-use super::service::{Commits, JobFilter, Refusal};
+use super::service::{Commits, JobFilter, JobPage, Refusal};
 use crate::core::id::Seq;
 use crate::core::view::JobView;
 use crate::engine::Committed;
@@ -42,7 +42,7 @@ fn generate<F: Future<Output = ()> + Send>(
 pub fn jobs(
     service: App,
     mut filter: JobFilter,
-    first: Vec<JobView>,
+    first: JobPage,
     lines: bool,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     generate(move |pieces| async move {
@@ -50,7 +50,7 @@ pub fn jobs(
         let mut begun = false;
         loop {
             let mut bytes = Vec::with_capacity(PIECE_BYTES);
-            for job in &page {
+            for job in &page.jobs {
                 if !lines {
                     bytes.push(if begun { b',' } else { b'[' });
                 }
@@ -60,10 +60,9 @@ pub fn jobs(
                     bytes.push(b'\n');
                 }
             }
-            let full = page.len() == filter.limit.min(PAGE_ROWS);
-            filter.limit -= page.len();
-            filter.before = page.last().map(|job| job.id);
-            let more = full && filter.limit > 0;
+            filter.limit -= page.jobs.len();
+            filter.before = page.jobs.last().map(|job| job.id);
+            let more = page.more && filter.limit > 0;
             if !more && !lines {
                 bytes.extend_from_slice(if begun { b"]" } else { b"[]" });
             }
@@ -133,7 +132,7 @@ pub fn watch(
             }
             shown = loop {
                 match feed.next().await {
-                    News::Commit(commit) if !commit.events.iter().any(|event| job(event) == Some(id)) => continue,
+                    News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(id)) => continue,
                     News::Commit(_) | News::Missed => {}
                     News::End => return,
                 }

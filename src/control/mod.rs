@@ -15,6 +15,7 @@ mod query;
 mod reply;
 mod server;
 pub mod service;
+pub mod status;
 pub mod wire;
 
 pub use server::{CONNECTIONS_MAX, serve};

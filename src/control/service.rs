@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,9 +18,11 @@ use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::rejection::Rejection;
 use crate::core::repair::Report;
-use crate::core::time::{Timestamp, seconds};
+use crate::core::time::Timestamp;
 use crate::core::view::{JobView, OccurrenceView, Progress};
 use crate::engine::{self, Committed};
+
+pub use super::status::*;
 
 /// Why the daemon did not do what it was asked.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,11 +86,11 @@ pub trait Service: Send + Sync + 'static {
 
     /// A job, live or from the history; [`Rejection::NotFound`] if it is in neither.
     fn job(&self, job: JobId) -> BoxFuture<'_, Result<JobView, Refusal>>;
-    /// Live jobs that match, newest first, at most `limit`.
-    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
-    /// Finished jobs that match, newest first, at most `limit`. Asked after [`Service::live_jobs`]: a job
+    /// Live jobs that match, newest first: a page of them.
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>>;
+    /// Finished jobs that match, newest first: a page of them. Asked after [`Service::live_jobs`]: a job
     /// that has left the live ones before that must be found here.
-    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>>;
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>>;
     /// One sentence: why the job is not running now, or why it ran.
     fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>>;
     /// What an attempt printed (the last one's by default); with `follow`, until the attempt is over.
@@ -110,6 +111,8 @@ pub trait Service: Send + Sync + 'static {
     fn last_seq(&self) -> BoxFuture<'_, Result<Seq, Refusal>>;
     /// Durable commits from `from` (or the oldest kept after it) to the end as it is now.
     fn journal(&self, from: Seq) -> BoxFuture<'_, Result<Commits, Refusal>>;
+    /// A commit before which the journal says nothing of a job, and not many before it is added.
+    fn journal_begin(&self, job: JobId) -> BoxFuture<'_, Result<Seq, Refusal>>;
     /// Every commit from now on, once it is durable. Closed when the engine stops.
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>>;
     /// Walks the journal's chain and compares a replay with the projections.
@@ -145,6 +148,14 @@ pub struct JobFilter {
     pub limit: usize,
 }
 
+/// The newest of the jobs that match: at most `limit`, and at most as many as are good to have in memory at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobPage {
+    pub jobs: Vec<JobView>,
+    /// There may be others, with smaller numbers than these.
+    pub more: bool,
+}
+
 impl JobFilter {
     /// Whether a job is among them; `limit` and `orphaned` aside.
     pub fn takes(&self, id: JobId, state: JobState, task: &str, created_at: Timestamp) -> bool {
@@ -175,63 +186,6 @@ pub struct OccurrenceFilter {
     pub task: Box<str>,
     pub since: Option<Timestamp>,
     pub limit: usize,
-}
-
-/// How the daemon is.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    pub version: Box<str>,
-    pub pid: u32,
-    /// `running` or `stopping`.
-    pub state: Box<str>,
-    pub now: Timestamp,
-    pub started_at: Timestamp,
-    #[serde(with = "seconds")]
-    pub uptime: Duration,
-    /// `false`: this daemon takes jobs in and starts none.
-    pub execution: bool,
-    /// The last durable commit.
-    pub seq: Seq,
-    pub jobs: JobCounts,
-    pub tasks: TaskCounts,
-    /// What runs now, the longest first; at most [`RUNNING_SHOWN_MAX`].
-    pub running: Vec<JobView>,
-    /// The soonest coming occurrence.
-    pub next: Option<Coming>,
-    pub last_sweep: Option<LastSweep>,
-    /// What somebody should look at, a sentence each. Empty: all is well.
-    pub problems: Vec<Box<str>>,
-    pub state_dir: Box<str>,
-}
-
-/// Running jobs that [`Status`] lists.
-pub const RUNNING_SHOWN_MAX: usize = 10;
-
-/// Live jobs by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobCounts {
-    pub scheduled: u64,
-    pub available: u64,
-    pub running: u64,
-    pub retryable: u64,
-    pub interrupted: u64,
-    /// Those of them whose task is no longer in the config.
-    pub orphaned: u64,
-}
-
-/// Tasks by what they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskCounts {
-    pub defined: u64,
-    pub paused: u64,
-}
-
-/// How the last sweep ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LastSweep {
-    pub at: Timestamp,
-    pub findings: u32,
-    pub fixed: u32,
 }
 
 /// A config that was taken over.

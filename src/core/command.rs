@@ -124,17 +124,15 @@ impl AddJob {
 pub enum Ending {
     Succeeded {
         result: Option<Json>,
+        /// What a person should know of it all the same: its result was too large to keep.
+        note: Option<Box<str>>,
     },
     /// It failed, could not be started, or ran out of time.
-    Failed {
-        error: Box<str>,
-    },
+    Failed { error: Box<str> },
     /// It was ended because somebody asked for that.
     Stopped,
     /// It was ended because the daemon stops: the job goes on with the next daemon.
-    Interrupted {
-        reason: Box<str>,
-    },
+    Interrupted { reason: Box<str> },
 }
 
 /// A task as the config has it.

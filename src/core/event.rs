@@ -170,6 +170,8 @@ pub struct JobProgressed {
 pub struct JobCompleted {
     pub job: JobId,
     pub result: Option<Json>,
+    /// What a person should know of it all the same.
+    pub note: Option<Box<str>>,
 }
 
 /// An attempt failed; the job waits for its next one.

@@ -20,6 +20,7 @@ pub mod repair;
 pub mod retry;
 pub mod schedule;
 pub mod state;
+mod subject;
 pub mod time;
 pub mod view;
 pub mod why;

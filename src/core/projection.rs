@@ -36,7 +36,9 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         Some(Row::Job(Box::new(view)))
     };
     match event {
-        Event::JobCompleted(done) => rows.extend(finished(done.job, JobState::Completed, done.result.as_ref(), None)),
+        Event::JobCompleted(done) => {
+            rows.extend(finished(done.job, JobState::Completed, done.result.as_ref(), done.note.as_deref()))
+        }
         Event::JobDiscarded(gone) => rows.extend(finished(gone.job, JobState::Discarded, None, Some(&gone.error))),
         Event::JobCancelled(gone) => rows.extend(finished(gone.job, JobState::Cancelled, None, Some(&gone.reason))),
         Event::OccurrenceDecided(one) => {
@@ -120,6 +122,11 @@ impl Row {
 
 /// Reads a stored job.
 pub fn decode_job(bytes: &[u8]) -> Result<JobView, codec::CodecError> {
+    codec::take(&mut form(bytes)?).map_err(Into::into)
+}
+
+/// Reads the number of a stored job, which comes first, and nothing else of it.
+pub fn job_id(bytes: &[u8]) -> Result<JobId, codec::CodecError> {
     codec::take(&mut form(bytes)?).map_err(Into::into)
 }
 

@@ -21,7 +21,8 @@ pub struct JobView {
     pub args: Json,
     pub progress: Progress,
     pub result: Option<Json>,
-    /// Why the last attempt failed, why it is held, who cancelled it.
+    /// Why the last attempt failed, why it is held, who cancelled it; of a completed job, what a person should know of it all
+    /// the same.
     pub error: Option<Box<str>>,
     /// The occurrence that it is for.
     pub scheduled_at: Option<Timestamp>,

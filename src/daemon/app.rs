@@ -12,7 +12,8 @@ use super::executor::Attempts;
 use super::options::{Options, load, policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
-use crate::control::service::{self, Reloaded};
+use crate::control::service::Reloaded;
+use crate::control::status;
 use crate::core::limits;
 use crate::core::repair::Report;
 use crate::core::time::Timestamp;
@@ -78,8 +79,8 @@ impl LastSweep {
     }
 
     /// Without what it found.
-    pub fn summary(&self) -> service::LastSweep {
-        service::LastSweep { at: self.at, findings: self.report.findings.len() as u32, fixed: self.report.fixed }
+    pub fn summary(&self) -> status::LastSweep {
+        status::LastSweep { at: self.at, findings: self.report.findings.len() as u32, fixed: self.report.fixed }
     }
 }
 

@@ -157,7 +157,7 @@ impl Attempts {
             },
         };
         match outcome {
-            Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())) },
+            Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())), note: None },
             Ok(Err(workers::Error::Cancelled { .. })) if *self.stopping.borrow() => {
                 Ending::Interrupted { reason: "the daemon was stopped".into() }
             }
@@ -276,11 +276,16 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                 for note in &ended.notes {
                     tracing::warn!(job = ended.job.0, attempt = ended.attempt, note, "attempt ended with a note");
                 }
-                let error = ended.outcome.error().unwrap_or_default().into();
+                let notes = ended.notes.join("; ");
                 let ending = match ended.outcome {
-                    Outcome::Succeeded { .. } => Ending::Succeeded { result: ended.result.map(Json::trusted) },
+                    Outcome::Succeeded { .. } => {
+                        let note = (!notes.is_empty()).then(|| limits::message(notes).into());
+                        Ending::Succeeded { result: ended.result.map(Json::trusted), note }
+                    }
                     Outcome::Failed { .. } | Outcome::TimedOut { .. } | Outcome::NotStarted { .. } => {
-                        Ending::Failed { error }
+                        let error = ended.outcome.error().unwrap_or_default();
+                        let error = if notes.is_empty() { error } else { format!("{error}; {notes}") };
+                        Ending::Failed { error: limits::message(error).into() }
                     }
                     Outcome::Cancelled => Ending::Stopped,
                     Outcome::Interrupted => Ending::Interrupted { reason: "the daemon was stopped".into() },

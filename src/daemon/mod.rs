@@ -5,12 +5,15 @@
 //! for those that run, end the rest, last commit, everything on disk.
 
 mod app;
+mod begin;
 mod executor;
 mod housekeeping;
+mod lists;
 mod options;
 mod service;
 mod signals;
 mod start;
+mod status;
 mod verify;
 
 pub use options::Options;

@@ -1,6 +1,6 @@
 //! What the control socket asks for, answered from the engine, the history and the files of outputs.
 
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::broadcast;
 
 use super::app::{Daemon, NotReloaded};
-use super::verify;
+use super::{begin, lists, verify};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler, WorkerConfig};
 use crate::control::service::*;
@@ -18,7 +18,6 @@ use crate::control::{Refusal, Service};
 use crate::core::codec;
 use crate::core::command::{AddJob, Command};
 use crate::core::id::{JobId, Seq, TaskId};
-use crate::core::lifecycle::JobState;
 use crate::core::projection;
 use crate::core::rejection::Rejection;
 use crate::core::repair::Report;
@@ -30,12 +29,14 @@ use crate::core::why;
 use crate::engine::calendar::Calendar;
 use crate::engine::{self, Committed};
 
-fn failed(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn failed(error: impl std::fmt::Display) -> Refusal {
     Refusal::Failed(error.to_string())
 }
 
 /// Does what blocks on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(failed(error)))
 }
 
@@ -48,90 +49,6 @@ impl Daemon {
         let archive = self.archive.clone();
         let found = blocking(move || archive.job(id).map_err(failed)).await?;
         found.ok_or(Refusal::Rejected(Rejection::NotFound { job: id }))
-    }
-
-    async fn status_now(&self) -> Result<Status, Refusal> {
-        let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
-        let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
-        seen.problems.extend(self.left_over().into_iter().map(Into::into));
-        let now = SystemClock.now().wall;
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").into(),
-            pid: std::process::id(),
-            state: if seen.stopping { "stopping" } else { "running" }.into(),
-            now,
-            started_at,
-            uptime: now.since(started_at),
-            execution: config.execution,
-            seq: seen.seq,
-            jobs: seen.jobs,
-            tasks: seen.tasks,
-            running: seen.running,
-            next: seen.next,
-            last_sweep: Some(sweep.summary()),
-            problems: seen.problems,
-            state_dir: config.state_dir.to_string_lossy().into(),
-        })
-    }
-}
-
-struct Overview {
-    seq: Seq,
-    stopping: bool,
-    jobs: JobCounts,
-    tasks: TaskCounts,
-    running: Vec<JobView>,
-    next: Option<Coming>,
-    problems: Vec<Box<str>>,
-}
-
-fn overview(state: &State, stopping: bool) -> Overview {
-    let index = state.index();
-    let mut running: Vec<_> = state.durable().running.iter().collect();
-    running.sort_by_key(|(_, running)| running.started);
-    let running = running.into_iter().take(RUNNING_SHOWN_MAX).filter_map(|(id, _)| state.job(*id));
-    let next = index
-        .schedules
-        .first()
-        .and_then(|(at, task, _)| state.task(*task).map(|task| Coming { task: task.name.clone(), at: *at }));
-    let held = index.interrupted.iter().filter_map(|id| state.job(*id)).filter(|job| job.cold.rare().held);
-    let mut problems: Vec<Box<str>> = held
-        .take(10)
-        .map(|job| {
-            let why = job.cold.rare().error.as_deref().unwrap_or("held");
-            format!("job {0} waits for a person: {why} (`daybook retry {0}` or `daybook cancel {0}`)", job.id).into()
-        })
-        .collect();
-    let removed = state.tasks().filter(|task| task.removed);
-    let orphans = removed.filter_map(|task| index.queues.get(&task.id).map(|queue| (task, u64::from(queue.live))));
-    let orphans: Vec<_> = orphans.collect();
-    let orphaned = orphans.iter().map(|(_, jobs)| jobs).sum();
-    problems.extend(orphans.iter().take(10).map(|(task, jobs)| {
-        let name = &task.name;
-        format!(
-            "task `{name}` is no longer in the config, {jobs} of its jobs are orphaned: they wait for its return, or \
-             for `daybook cancel` (`daybook jobs --orphaned` lists them)"
-        )
-        .into()
-    }));
-    Overview {
-        seq: state.scalars().seq,
-        stopping,
-        jobs: JobCounts {
-            scheduled: index.in_state(JobState::Scheduled),
-            available: index.in_state(JobState::Available),
-            running: index.in_state(JobState::Running),
-            retryable: index.in_state(JobState::Retryable),
-            interrupted: index.in_state(JobState::Interrupted),
-            orphaned,
-        },
-        tasks: TaskCounts {
-            defined: state.tasks().filter(|task| !task.removed).count() as u64,
-            paused: state.tasks().filter(|task| !task.removed && task.paused_at.is_some()).count() as u64,
-        },
-        running: running.filter_map(|job| projection::live(state.durable(), job)).collect(),
-        next,
-        problems,
     }
 }
 
@@ -179,35 +96,6 @@ fn coming<'a>(tasks: impl Iterator<Item = &'a Task>, from: Timestamp, count: usi
     all.sort_by(|a, b| (a.at, &a.task).cmp(&(b.at, &b.task)));
     all.truncate(count);
     all
-}
-
-/// The `limit` matching jobs with the highest numbers, of jobs that come by their end, newest first. Numbers are given
-/// in the order of creation, so once all ends lie before the creation of the lowest one taken, none can be higher.
-fn highest<E>(jobs: impl Iterator<Item = Result<JobView, E>>, filter: &JobFilter) -> Result<Vec<JobView>, E> {
-    let mut seen = BTreeSet::new();
-    let mut lowest = BinaryHeap::new();
-    let mut taken: BTreeMap<JobId, JobView> = BTreeMap::new();
-    for job in jobs {
-        let job = job?;
-        if taken.len() >= filter.limit
-            && let Some((_, first)) = taken.first_key_value()
-            && job.finished_at.is_some_and(|end| end < first.created_at)
-        {
-            break;
-        }
-        // A job that was retried by hand has ended more than once; its last end counts.
-        if !filter.takes(job.id, job.state, &job.task, job.created_at) || !seen.insert(job.id) {
-            continue;
-        }
-        lowest.push(std::cmp::Reverse(job.id));
-        taken.insert(job.id, job);
-        if taken.len() > filter.limit
-            && let Some(std::cmp::Reverse(low)) = lowest.pop()
-        {
-            taken.remove(&low);
-        }
-    }
-    Ok(taken.into_values().rev().collect())
 }
 
 impl Service for Daemon {
@@ -311,25 +199,21 @@ impl Service for Daemon {
         self.live_or_finished(job).boxed()
     }
 
-    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn live_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         let list = async move {
             let picture = self.engine().picture().await?;
-            let scan = move || {
-                let task = |id| picture.tasks.get(id).map_or("", |task| &*task.name);
-                let before = filter.before.unwrap_or(JobId(u64::MAX));
-                let gone = |id| picture.tasks.get(id).is_some_and(|task| task.removed);
-                let jobs = picture.jobs.before(before).filter(|job| !filter.orphaned || gone(job.task));
-                let jobs = jobs.filter(|job| filter.takes(job.id, job.state, task(job.task), job.cold.created));
-                Ok(jobs.take(filter.limit).filter_map(|job| projection::live(&picture, job)).collect())
-            };
-            blocking(scan).await
+            blocking(move || Ok(lists::live(&picture, &filter))).await
         };
         list.boxed()
     }
 
-    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<Vec<JobView>, Refusal>> {
+    fn finished_jobs(&self, filter: JobFilter) -> BoxFuture<'_, Result<JobPage, Refusal>> {
         let archive = self.archive.clone();
-        blocking(move || highest(archive.jobs(filter.since), &filter).map_err(failed)).boxed()
+        let list = move || {
+            let ended = archive.jobs(filter.since).map(|one| one.map(|one| (one.job, one.at, move || one.view())));
+            lists::highest(ended, &filter).map_err(failed)
+        };
+        blocking(list).boxed()
     }
 
     fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>> {
@@ -457,6 +341,11 @@ impl Service for Daemon {
             }
         });
         async { Ok(tokio_stream::wrappers::ReceiverStream::new(receiver).boxed()) }.boxed()
+    }
+
+    fn journal_begin(&self, job: JobId) -> BoxFuture<'_, Result<Seq, Refusal>> {
+        let reader = self.journal.clone();
+        blocking(move || begin::of(&*reader, job).map_err(failed)).boxed()
     }
 
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>> {

@@ -13,6 +13,7 @@ use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::housekeeping;
 use super::options::{Options, load, policies};
 use super::signals::{Early, Wish, Wishes};
+use super::status;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
@@ -171,6 +172,7 @@ async fn serve(
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
+    status::look_back(&archive, state.scalars().seq);
     end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);

@@ -3,10 +3,13 @@
 //! Keys of finished jobs have a store of their own, kept for a day at least: the promise that the
 //! same key is the same job holds even where the history is kept for less.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::machine::{Lookup, Unreadable};
+use super::recent::{RECENT, Recent};
 use crate::core::codec;
 use crate::core::id::{JobId, Seq};
 use crate::core::projection::{self, Row};
@@ -19,12 +22,32 @@ use crate::history::{self, Dropped, Options, Store};
 const KEYS_KEPT_MIN: Duration = Duration::from_secs(86_400);
 /// Bytes of keys kept: at a hundred bytes each, ten million.
 const KEYS_BYTES_MAX: u64 = 1 << 30;
+/// Rows of each projection that are read after a start for what went wrong of late: some tenths of a second.
+const RECENT_ROWS_MAX: usize = 100_000;
 
 /// The projections.
 pub struct Archive {
     jobs: Store,
     occurrences: Store,
     keys: Store,
+    /// None until [`Archive::watch`].
+    recent: Mutex<Option<Recent>>,
+}
+
+/// A finished job of which no more has been read than its number: of a long list most may be left out.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub job: JobId,
+    /// When it ended.
+    pub at: Timestamp,
+    row: Vec<u8>,
+}
+
+impl Ended {
+    /// The job; none if its row cannot be read.
+    pub fn view(&self) -> Option<JobView> {
+        projection::decode_job(&self.row).ok()
+    }
 }
 
 /// The names of the projections, as findings and errors show them.
@@ -46,6 +69,7 @@ impl Archive {
             jobs: Store::open(&jobs, Options::keep(age, bytes))?,
             occurrences: Store::open(&occurrences, Options::keep(age, bytes))?,
             keys: Store::open(&keys, Options::keep(KEYS_KEPT_MIN, KEYS_BYTES_MAX))?,
+            recent: Mutex::new(None),
         })
     }
 
@@ -59,6 +83,11 @@ impl Archive {
     /// its key, so nobody may be told of the commit: a start projects it again from the journal.
     pub fn append(&self, seq: Seq, at: Timestamp, rows: Vec<Row>) -> Result<(), history::Error> {
         let (mut jobs, mut occurrences, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        if !rows.is_empty()
+            && let Some(recent) = &mut *self.recent()
+        {
+            rows.iter().for_each(|row| recent.note(row, at));
+        }
         for row in rows {
             let bytes = row.encode();
             match row {
@@ -82,6 +111,56 @@ impl Archive {
         self.occurrences.append(seq, occurrences);
         self.keys.append(seq, keys);
         self.stores().into_iter().try_for_each(Store::check)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Option<Recent>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on it is counted what goes wrong.
+    pub fn watch(&self) {
+        let mut recent = Recent::default();
+        recent.expect_older();
+        *self.recent() = Some(recent);
+    }
+
+    /// Counts as well what went wrong in the [`RECENT`] past up to commit `until`, which was before [`Archive::watch`].
+    /// Reads the history: for a thread of its own.
+    pub fn look_back(&self, until: Seq, now: Timestamp) -> Result<(), history::Error> {
+        let (mut older, mut seen) = (Recent::default(), BTreeSet::new());
+        let rows = |store: &Store| {
+            let before = move |found: &Result<history::Found, _>| found.as_ref().map_or(true, |it| it.seq <= until);
+            store.scan(Some(now - RECENT)).filter(before).take(RECENT_ROWS_MAX)
+        };
+        for found in rows(&self.jobs) {
+            let found = found?;
+            // Newest first: the last end of a job counts.
+            if let Ok(job) = projection::decode_job(&found.bytes)
+                && seen.insert(job.id)
+            {
+                older.note(&Row::Job(Box::new(job)), found.at);
+            }
+        }
+        for found in rows(&self.occurrences) {
+            let found = found?;
+            if let Ok(occurrence) = projection::decode_occurrence(&found.bytes) {
+                older.note(&Row::Occurrence(occurrence), found.at);
+            }
+        }
+        if let Some(recent) = &mut *self.recent() {
+            recent.merge(older);
+        }
+        Ok(())
+    }
+
+    /// What went wrong of late.
+    pub fn read_recent<T>(&self, read: impl FnOnce(&Recent) -> T) -> T {
+        read(self.recent().as_ref().unwrap_or(&Recent::default()))
+    }
+
+    /// Bytes on disk of all projections.
+    pub fn bytes(&self) -> u64 {
+        self.stores().into_iter().map(|store| store.stats().bytes).sum()
     }
 
     /// The commit up to which all projections are on disk.
@@ -121,9 +200,12 @@ impl Archive {
     }
 
     /// Finished jobs, newest end first.
-    pub fn jobs(&self, since: Option<Timestamp>) -> impl Iterator<Item = Result<JobView, history::Error>> {
+    pub fn jobs(&self, since: Option<Timestamp>) -> impl Iterator<Item = Result<Ended, history::Error>> {
         self.jobs.scan(since).filter_map(|found| match found {
-            Ok(found) => projection::decode_job(&found.bytes).ok().map(Ok),
+            Ok(found) => {
+                let job = projection::job_id(&found.bytes).ok()?;
+                Some(Ok(Ended { job, at: found.at, row: found.bytes }))
+            }
             Err(error) => Some(Err(error)),
         })
     }

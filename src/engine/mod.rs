@@ -8,6 +8,7 @@ pub mod calendar;
 pub mod checkpoint;
 pub mod handle;
 pub mod machine;
+pub mod recent;
 pub mod recover;
 pub mod release;
 pub mod run;

@@ -52,6 +52,8 @@ fn each() {
     script.run_with("add mail --each -", b"", &[]);
     script.run_with("add mail --each -", b"1\n{\n", &[]);
     script.run("add mail --each no-such-file");
+    std::fs::create_dir(script.served.folder.path().join("folder")).unwrap();
+    script.run("add mail --each folder");
     insta::assert_snapshot!(script.text);
 }
 

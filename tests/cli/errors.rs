@@ -24,6 +24,20 @@ fn no_daemon() {
 }
 
 #[test]
+fn with_json_an_error_is_one_object_on_standard_error() {
+    let mut script = Script::new();
+    script.run("--json frobnicate").run("show 99 --json").run("add full --json").run("status --json --socket /none");
+    script.run("repair --json --socket").run("add mail --each / --json");
+    insta::assert_snapshot!(script.text);
+    for line in script.text.lines().filter_map(|line| line.strip_prefix("! ")) {
+        let error: serde_json::Value = serde_json::from_str(line).unwrap();
+        for key in ["code", "title", "detail"] {
+            assert!(error[key].is_string(), "{key}: {line}");
+        }
+    }
+}
+
+#[test]
 fn the_socket_is_found_by_environment_and_config() {
     let script = Script::new();
     let config = script.served.folder.path().join("daybook.toml");

@@ -117,7 +117,7 @@ fn what_is_frequent_is_small() {
     };
     assert!(bytes(added.into()) <= 38);
     assert!(bytes(AttemptStarted { job, attempt: 1 }.into()) <= 7);
-    assert!(bytes(JobCompleted { job, result: None }.into()) <= 7);
+    assert!(bytes(JobCompleted { job, result: None, note: None }.into()) <= 7);
     assert!(bytes(JobDue { job }.into()) <= 6);
     assert!(bytes(AttemptFailed { job, error: "exit code 1".into(), retry_at: at }.into()) <= 28);
     assert!(bytes(SweepFinished { findings: 0, fixed: 0 }.into()) <= 3);

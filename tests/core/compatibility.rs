@@ -135,7 +135,7 @@ impl Life {
         for (job, attempt) in running {
             let ending = match job.0 % 4 {
                 0 => Ending::Failed { error: "exit code 1".into() },
-                _ => Ending::Succeeded { result: Some(Json::trusted("true")) },
+                _ => Ending::Succeeded { result: Some(Json::trusted("true")), note: None },
             };
             self.machine.run(&Command::ReportEnded { job, attempt, ending }).unwrap();
         }
@@ -188,7 +188,7 @@ fn listing(dir: &Path) -> String {
         writeln!(text, "{} {}", show::job(&state, job), job.cold.args.as_str()).unwrap();
     }
     for job in archive.jobs(None) {
-        let job = job.unwrap();
+        let job = job.unwrap().view().unwrap();
         let (args, key) = (job.args.as_str(), job.key.as_deref().unwrap_or("-"));
         let ended = clock(job.finished_at.unwrap());
         writeln!(text, "over {} {} {} {args} key={key} at {ended}", job.id, job.task, job.state).unwrap();

@@ -121,7 +121,7 @@ fn step(world: &mut World, random: &mut Random) {
         17 => Command::ReportEnded { job: busy, attempt, ending: Ending::Stopped },
         18 => Command::ReportEnded { job: busy, attempt, ending: Ending::Interrupted { reason: "stop".into() } },
         19 | 20 => Command::ReportEnded { job: busy, attempt, ending: Ending::Failed { error: "broken".into() } },
-        21 | 22 => Command::ReportEnded { job: busy, attempt, ending: Ending::Succeeded { result: None } },
+        21 | 22 => Command::ReportEnded { job: busy, attempt, ending: Ending::Succeeded { result: None, note: None } },
         _ => {
             world.pass(Duration::from_millis(random.below(90_000)));
             Command::Tick

@@ -133,7 +133,7 @@ impl Random {
             .into(),
             AttemptSettled { job: r.job() }.into(),
             JobProgressed { job: r.job(), current: r.any(), total: r.any(), message: r.text() }.into(),
-            JobCompleted { job: r.job(), result: r.option(Random::json) }.into(),
+            JobCompleted { job: r.job(), result: r.option(Random::json), note: r.option(Random::text) }.into(),
             AttemptFailed { job: r.job(), error: r.text(), retry_at: r.at() }.into(),
             JobDiscarded { job: r.job(), error: r.text() }.into(),
             StopRequested { job: r.job(), reason: r.text() }.into(),

@@ -267,7 +267,7 @@ fn command(world: &mut World, line: &Line) -> Followed {
     let command = match line.verb.as_str() {
         "ok" => {
             let result = line.operands.get(1).map(|result| Json::parse(result).unwrap());
-            ended(world, Ending::Succeeded { result })
+            ended(world, Ending::Succeeded { result, note: None })
         }
         "fail" => ended(world, Ending::Failed { error: line.operands.get(1).map_or("broken", |text| text).into() }),
         "stopped" => ended(world, Ending::Stopped),

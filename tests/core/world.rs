@@ -168,7 +168,7 @@ impl World {
 
     /// Applies an event to the replayed state, and holds it to the lifecycle.
     fn apply(&mut self, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
-        let job = subject(event);
+        let job = event.job();
         let state = |state: &State| job.and_then(|job| state.job(job)).map(|job| job.state);
         let before = state(&self.replayed).or(match event {
             Event::JobRetried(retried) => retried.finished.as_ref().map(|finished| finished.view.state),
@@ -216,39 +216,5 @@ impl World {
         }
         let running = state.durable().running.len() as u64;
         assert_eq!(state.index().in_state(JobState::Running), running);
-    }
-}
-
-/// The job that an event is about.
-pub fn subject(event: &Event) -> Option<JobId> {
-    match event {
-        Event::JobAdded(body) => Some(body.job),
-        Event::JobDue(body) => Some(body.job),
-        Event::AttemptStarted(body) => Some(body.job),
-        Event::AttemptSpawned(body) => Some(body.job),
-        Event::AttemptSettled(body) => Some(body.job),
-        Event::JobProgressed(body) => Some(body.job),
-        Event::JobCompleted(body) => Some(body.job),
-        Event::AttemptFailed(body) => Some(body.job),
-        Event::JobDiscarded(body) => Some(body.job),
-        Event::StopRequested(body) => Some(body.job),
-        Event::JobCancelled(body) => Some(body.job),
-        Event::JobInterrupted(body) => Some(body.job),
-        Event::JobResumed(body) => Some(body.job),
-        Event::JobHeld(body) => Some(body.job),
-        Event::JobRetried(body) => Some(body.job),
-        Event::TaskDefined(_)
-        | Event::TaskRemoved(_)
-        | Event::TaskPaused(_)
-        | Event::TaskUnpaused(_)
-        | Event::OccurrenceDecided(_)
-        | Event::OccurrencesPassed(_)
-        | Event::ScheduleMoved(_)
-        | Event::DaemonStarted(_)
-        | Event::DaemonStopped(_)
-        | Event::ClockStepped(_)
-        | Event::ClockSuspended(_)
-        | Event::SweepFinished(_)
-        | Event::ConfigChanged(_) => None,
     }
 }

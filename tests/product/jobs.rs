@@ -89,3 +89,21 @@ fn numbers_that_readers_of_json_cannot_hold_are_text() {
         Some(())
     });
 }
+
+#[test]
+fn a_result_that_is_too_large_is_told_and_the_job_completed_all_the_same() {
+    let place = Place::new(
+        "[task.large]\nshell = \"head -c 70000 /dev/zero | tr '\\\\0' 1 >$DAYBOOK_RESULT\"\n\
+         [task.fails]\nshell = \"mkfifo $DAYBOOK_RESULT; exit 3\"\nattempts = 1",
+    );
+    let daemon = place.start();
+    let job = daemon.add(json!({ "task": "large" }));
+    let view = daemon.wait_state(job, "completed");
+    let note = "the result is dropped: it is larger than 65536 bytes";
+    assert_eq!((&view["result"], &view["error"]), (&Value::Null, &json!(note)));
+    let shown = said(&place.cli(["show", &job.to_string()]));
+    assert!(shown.contains(&format!("note        {note}")), "{shown}");
+    let job = daemon.add(json!({ "task": "fails" }));
+    let error = daemon.wait_state(job, "discarded")["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("exit code 3; the result is dropped"), "{error}");
+}

@@ -14,6 +14,7 @@ mod ledger;
 mod orphans;
 mod repair;
 mod retention;
+mod status;
 mod tasks;
 
 use std::process::Output;

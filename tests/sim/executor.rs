@@ -27,7 +27,7 @@ impl Executor {
     }
 
     pub fn start(&mut self, job: JobId, attempt: u32, now: Duration, random: &mut Random) {
-        let succeeded = || Ending::Succeeded { result: Some(Json::trusted("1")) };
+        let succeeded = || Ending::Succeeded { result: Some(Json::trusted("1")), note: None };
         let ended = |ending| Command::ReportEnded { job, attempt, ending };
         if self.obedient {
             return self.report(now, ended(succeeded()));
@@ -59,7 +59,7 @@ impl Executor {
 
     pub fn stop(&mut self, job: JobId, attempt: u32, now: Duration, random: &mut Random) {
         let ending = match random.below(4) {
-            0 => Ending::Succeeded { result: None },
+            0 => Ending::Succeeded { result: None, note: None },
             1 => Ending::Failed { error: "signal 15".into() },
             _ => Ending::Stopped,
         };

@@ -15,7 +15,7 @@ use crate::control::problem::{INVALID_VALUE, Problem};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
 use crate::control::server::{Caller, Stop};
-use crate::control::service::JobFilter;
+use crate::control::service::{JobFilter, JobPage};
 use crate::control::wire::{CancelRequest, EmptyRequest, ProgressRequest};
 use crate::core::id::JobId;
 use crate::core::lifecycle::JobState;
@@ -25,8 +25,6 @@ use crate::core::view::JobView;
 /// Rows that a list has, and may have at most.
 pub const ROWS_DEFAULT: usize = 100;
 pub const ROWS_MAX: usize = 10_000;
-/// Jobs that are in memory at once for one list: each may have 64 KiB of arguments and of result.
-pub const PAGE_ROWS: usize = 1000;
 
 fn filter(service: &App, uri: &Uri) -> Result<JobFilter, Problem> {
     let mut of = Parameters::of(uri)?;
@@ -53,20 +51,25 @@ pub async fn list(State(service): State<App>, request: Request) -> Reply {
     Ok(reply::stream(kind, live::jobs(service, filter, first, lines)))
 }
 
-/// The next page of a list: shorter than [`PAGE_ROWS`] and than `limit` only at the end.
-pub async fn page(service: &App, filter: &JobFilter) -> Result<Vec<JobView>, Problem> {
-    let filter = JobFilter { limit: filter.limit.min(PAGE_ROWS), ..filter.clone() };
-    let live = if filter.wants(false) { service.live_jobs(filter.clone()).await? } else { Vec::new() };
-    let finished = if filter.wants(true) { service.finished_jobs(filter.clone()).await? } else { Vec::new() };
+/// The next page of a list.
+pub async fn page(service: &App, filter: &JobFilter) -> Result<JobPage, Problem> {
+    let live = if filter.wants(false) { service.live_jobs(filter.clone()).await? } else { JobPage::default() };
+    let finished = if filter.wants(true) { service.finished_jobs(filter.clone()).await? } else { JobPage::default() };
     Ok(merged(live, finished, filter.limit))
 }
 
 /// A job that is in both lists has finished, or been retried, in between: its live self is as of the
 /// earlier look, like the rest of that list.
-fn merged(live: Vec<JobView>, finished: Vec<JobView>, limit: usize) -> Vec<JobView> {
-    let mut jobs: BTreeMap<JobId, JobView> = finished.into_iter().map(|job| (job.id, job)).collect();
-    jobs.extend(live.into_iter().map(|job| (job.id, job)));
-    jobs.into_values().rev().take(limit).collect()
+fn merged(live: JobPage, finished: JobPage, limit: usize) -> JobPage {
+    // Below the end of a list that goes on, the other one alone would leave holes.
+    let end = |page: &JobPage| page.jobs.last().filter(|_| page.more).map(|job| job.id);
+    let end = end(&live).max(end(&finished));
+    let mut jobs: BTreeMap<JobId, JobView> = finished.jobs.into_iter().map(|job| (job.id, job)).collect();
+    jobs.extend(live.jobs.into_iter().map(|job| (job.id, job)));
+    let known = jobs.len();
+    let above = |job: &JobView| end.is_none_or(|end| job.id >= end);
+    let jobs: Vec<JobView> = jobs.into_values().rev().take_while(above).take(limit).collect();
+    JobPage { more: live.more || finished.more || jobs.len() < known, jobs }
 }
 
 pub async fn show(State(service): State<App>, Job(job): Job) -> Reply {
@@ -155,7 +158,14 @@ mod tests {
     fn lists_are_merged_newest_first_without_doubles() {
         let live = vec![job(9, JobState::Running), job(4, JobState::Running)];
         let finished = vec![job(8, JobState::Completed), job(4, JobState::Completed), job(1, JobState::Completed)];
-        let found: Vec<_> = merged(live, finished, 3).iter().map(|job| (job.id.0, job.state)).collect();
-        assert_eq!(found, [(9, JobState::Running), (8, JobState::Completed), (4, JobState::Running)]);
+        let page = |jobs: &[JobView], more| JobPage { jobs: jobs.to_vec(), more };
+        let found = |live_more, finished_more, limit| {
+            let merged = merged(page(&live, live_more), page(&finished, finished_more), limit);
+            (merged.jobs.iter().map(|job| (job.id.0, job.state)).collect::<Vec<_>>(), merged.more)
+        };
+        let (running, completed) = (JobState::Running, JobState::Completed);
+        assert_eq!(found(false, false, 3), (vec![(9, running), (8, completed), (4, running)], true));
+        assert_eq!(found(false, false, 9), (vec![(9, running), (8, completed), (4, running), (1, completed)], false));
+        assert_eq!(found(true, false, 9), (vec![(9, running), (8, completed), (4, running)], true), "3 may be live");
     }
 }

@@ -30,7 +30,8 @@ pub async fn read(State(service): State<App>, Extension(stop): Extension<Stop>, 
         (Some(from), ..) => from,
         // A commit has at least one event, so the last n events are in the last n commits.
         (None, Some(count), None) => Seq((service.last_seq().await?.0 + 1).saturating_sub(count as u64).max(1)),
-        (None, ..) => Seq(1),
+        (None, _, Some(job)) => service.journal_begin(job).await?,
+        (None, None, None) => Seq(1),
     };
     let lines = Lines { names: service.task_names().await?, job };
     let wanted = Wanted { start, limit, tail: tail.is_some(), feed, stop };

@@ -85,7 +85,9 @@ pub fn ended(
     let job = reported(state, id, attempt)?;
     let stopping = state.running(id).and_then(|running| running.stopping.clone());
     events.push(match (ending, stopping) {
-        (Ending::Succeeded { result }, _) => Event::from(JobCompleted { job: id, result: result.clone() }),
+        (Ending::Succeeded { result, note }, _) => {
+            Event::from(JobCompleted { job: id, result: result.clone(), note: note.clone() })
+        }
         (Ending::Interrupted { reason }, None) => {
             Event::from(JobInterrupted { job: id, reason: reason.clone(), suspect: false })
         }

@@ -1,0 +1,74 @@
+//! What an event is about: its job, its task.
+
+use super::event::Event;
+use super::id::{JobId, TaskId};
+
+impl Event {
+    /// The job that it is about.
+    pub fn job(&self) -> Option<JobId> {
+        match self {
+            Event::JobAdded(it) => Some(it.job),
+            Event::JobDue(it) => Some(it.job),
+            Event::AttemptStarted(it) => Some(it.job),
+            Event::AttemptSpawned(it) => Some(it.job),
+            Event::AttemptSettled(it) => Some(it.job),
+            Event::JobProgressed(it) => Some(it.job),
+            Event::JobCompleted(it) => Some(it.job),
+            Event::AttemptFailed(it) => Some(it.job),
+            Event::JobDiscarded(it) => Some(it.job),
+            Event::StopRequested(it) => Some(it.job),
+            Event::JobCancelled(it) => Some(it.job),
+            Event::JobInterrupted(it) => Some(it.job),
+            Event::JobResumed(it) => Some(it.job),
+            Event::JobHeld(it) => Some(it.job),
+            Event::JobRetried(it) => Some(it.job),
+            Event::OccurrenceDecided(it) => it.job,
+            Event::TaskDefined(_)
+            | Event::TaskRemoved(_)
+            | Event::TaskPaused(_)
+            | Event::TaskUnpaused(_)
+            | Event::OccurrencesPassed(_)
+            | Event::ScheduleMoved(_)
+            | Event::DaemonStarted(_)
+            | Event::DaemonStopped(_)
+            | Event::ClockStepped(_)
+            | Event::ClockSuspended(_)
+            | Event::SweepFinished(_)
+            | Event::ConfigChanged(_) => None,
+        }
+    }
+
+    /// The task that it names.
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Event::JobAdded(it) => Some(it.task),
+            Event::TaskDefined(it) => Some(it.task),
+            Event::TaskRemoved(it) => Some(it.task),
+            Event::TaskPaused(it) => Some(it.task),
+            Event::TaskUnpaused(it) => Some(it.task),
+            Event::OccurrenceDecided(it) => Some(it.task),
+            Event::OccurrencesPassed(it) => Some(it.task),
+            Event::ScheduleMoved(it) => Some(it.task),
+            Event::JobDue(_)
+            | Event::AttemptStarted(_)
+            | Event::AttemptSpawned(_)
+            | Event::AttemptSettled(_)
+            | Event::JobProgressed(_)
+            | Event::JobCompleted(_)
+            | Event::AttemptFailed(_)
+            | Event::JobDiscarded(_)
+            | Event::StopRequested(_)
+            | Event::JobCancelled(_)
+            | Event::JobInterrupted(_)
+            | Event::JobResumed(_)
+            | Event::JobHeld(_)
+            | Event::JobRetried(_)
+            | Event::DaemonStarted(_)
+            | Event::DaemonStopped(_)
+            | Event::ClockStepped(_)
+            | Event::ClockSuspended(_)
+            | Event::SweepFinished(_)
+            | Event::ConfigChanged(_) => None,
+        }
+    }
+}
