@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use super::model::{Config, Keep};
+use super::model::{Config, Keep, Logs};
 use super::task::{Action, Handler, Process, Task, WorkerConfig};
 use super::value::{in_words, size_in_words};
 use crate::workers::{CleanLogs, PassivateUsers};
 
 /// Characters of a value that are shown.
 const SHOWN_MAX: usize = 80;
+
+/// Beginnings of changes that take a restart.
+const AFTER_RESTART: [&str; 3] = ["state_dir ", "socket ", "log.format "];
 
 /// A key with its value as it is shown.
 type Shown = (&'static str, String);
@@ -22,7 +25,7 @@ type Shown = (&'static str, String);
 pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     let mut words = Vec::new();
     for change in changes(&config(old), &config(new)) {
-        let after_restart = change.starts_with("state_dir ") || change.starts_with("socket ");
+        let after_restart = AFTER_RESTART.iter().any(|key| change.starts_with(key));
         words.push(if after_restart { format!("{change} (after a restart)") } else { change });
     }
     each(&old.databases, &new.databases, "database", &mut words, |name, _, _| {
@@ -96,8 +99,14 @@ fn config(config: &Config) -> Vec<Shown> {
         ("history.keep", keep(config.history_keep)),
         ("outputs.keep", keep(config.outputs_keep)),
         ("log.level", variant(config.log.level)),
+        ("log.levels", levels(&config.log)),
         ("log.format", variant(config.log.format)),
     ]
+}
+
+fn levels(logs: &Logs) -> String {
+    let levels: Vec<String> = logs.levels.iter().map(|(part, level)| format!("{part} {}", variant(level))).collect();
+    if levels.is_empty() { none() } else { levels.join(", ") }
 }
 
 fn task(task: &Task) -> Vec<Shown> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::executor::Attempts;
+use super::manager;
 use super::options::{Options, load, policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -16,6 +17,7 @@ use crate::engine::archive::Archive;
 use crate::engine::{Gone, Handle};
 use crate::exec::Outputs;
 use crate::journal::{Keep, Reader, Upkeep};
+use crate::logging;
 
 /// How often a stopping daemon looks whether anything still runs.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
@@ -144,9 +146,11 @@ impl Daemon {
     /// Reads the config again and takes it over: what changed, in words. A config with errors changes nothing.
     pub async fn reload(&self) -> Result<Vec<String>, config::Errors> {
         let _one = self.reloading.lock().await;
+        manager::reloading();
         let reloaded = self.take_over().await;
         let first = |errors: &config::Errors| errors.to_string().lines().next().unwrap_or_default().to_owned();
         *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = reloaded.as_ref().err().map(first);
+        manager::ready(self).await;
         reloaded
     }
 
@@ -160,6 +164,7 @@ impl Daemon {
         let old = self.config();
         let changes = config::differences(&old, &new);
         let (tasks, execution) = (policies(&new), new.execution);
+        logging::set_levels(&new.log);
         // First the handlers, then the tasks: a job of a new task finds its handler.
         self.attempts.set_config(new);
         let taken = self.engine.act(move |machine, _| {

@@ -7,10 +7,14 @@
 mod app;
 mod executor;
 mod housekeeping;
+mod manager;
 mod options;
+mod progress;
 mod service;
 mod signals;
+mod socket;
 mod start;
+mod summary;
 mod verify;
 
 pub use options::Options;

@@ -50,7 +50,8 @@ impl Daemon {
         found.ok_or(Refusal::Rejected(Rejection::NotFound { job: id }))
     }
 
-    async fn status_now(&self) -> Result<Status, Refusal> {
+    /// What `status` shows.
+    pub(super) async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
         let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
         if let Some(error) = self.refused() {
