@@ -13,11 +13,14 @@ mod client;
 #[allow(dead_code, reason = "the crash tests use the rest")]
 mod daemon;
 
+mod boot;
 mod handed;
 mod logs;
+mod machine;
 mod manager;
 mod notify;
 mod stuck;
+mod units;
 
 /// Says that a test did not run, and why; under CI that is a failure.
 fn skip(why: &str) {
