@@ -213,3 +213,44 @@ fn a_credential_reaches_the_daemon_and_no_job() {
         assert!(!output.contains(word), "{word}: {output}");
     }
 }
+
+/// What a job may do in the sandbox, as the unit's comments say, and with the two drop-ins that change it most.
+#[test]
+fn jobs_can_work_in_the_sandbox() {
+    let config = "
+        [task.work]
+        attempts = 1
+        shell = '''
+        may() { if sh -c \"$2\" >/dev/null 2>&1; then echo \"$1 yes\"; else echo \"$1 no\"; fi; }
+        may tmp 'echo > /tmp/work'
+        may var-tmp 'echo > /var/tmp/work'
+        may etc 'echo > /etc/daybook/work'
+        may proc 'cat /proc/loadavg /proc/meminfo /proc/1/comm'
+        may socket 'daybook status'
+        may pipe 'yes | head -n 1'
+        may become-another 'runuser -u nobody -- true'
+        may set-the-clock 'date -s @0'
+        '''
+    ";
+    for (drop_in, can) in [
+        ("", "tmp yes, var-tmp yes, etc no, proc yes, socket yes, pipe yes, become-another no, set-the-clock no"),
+        (
+            include_str!("../../systemd/drop-ins/strict.conf"),
+            // Its own /tmp and /var/tmp.
+            "tmp yes, var-tmp yes, etc no, proc no, socket yes, pipe yes, become-another no, set-the-clock no",
+        ),
+        (
+            include_str!("../../systemd/drop-ins/any-user.conf"),
+            "tmp yes, var-tmp yes, etc yes, proc yes, socket yes, pipe yes, become-another yes, set-the-clock no",
+        ),
+    ] {
+        let Some(mut machine) = Machine::new(&Install { config, drop_ins: &[("test", drop_in)] }) else { return };
+        machine.boot();
+        machine.install();
+        // Writable for everybody as far as modes go, so that the sandbox decides.
+        machine.ok("chmod 777 /etc/daybook");
+        let work = add(&mut machine, "work");
+        machine.until(&format!("daybook show {work} --json | grep completed"));
+        assert_eq!(machine.ok(&format!("daybook output {work}")).replace('\n', ", "), can, "{drop_in}");
+    }
+}
