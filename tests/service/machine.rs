@@ -34,7 +34,8 @@ pub fn have_systemd() -> Result<(), String> {
         }
         let run =
             |command: &str| Command::new("sh").args(["-c", command]).env("DEBIAN_FRONTEND", "noninteractive").output();
-        let installed = run("apt-get update -q && apt-get install -qy --no-install-recommends systemd");
+        let installed =
+            run("apt-get update -q && apt-get install -qy -o DPkg::Lock::Timeout=300 --no-install-recommends systemd");
         match installed {
             Ok(_) if there() => Ok(()),
             Ok(output) => Err(format!("systemd cannot be installed: {}", String::from_utf8_lossy(&output.stderr))),

@@ -4,6 +4,8 @@
 # Reads orders from standard input, one a line, and answers each with `DONE <exit code>`; what was printed is in $1/out.
 #
 #   boot | halt | run <shell command>
+#
+# DAYBOOK_MACHINE_ROOT names the root of another distribution, such as debootstrap makes, to be used instead of this one's.
 set -u
 W=$1 R=$1/root
 die() { echo "CANNOT $*"; exit 1; }
@@ -12,12 +14,12 @@ prepare_root() {
     mkdir -p "$W/top" "$R"
     mount -t tmpfs -o mode=755 tmpfs "$W/top" || die "no tmpfs"
     mkdir "$W/top/upper" "$W/top/work"
-    mount -t overlay -o "lowerdir=/,upperdir=$W/top/upper,workdir=$W/top/work" overlay "$R" 2>/dev/null || die "no overlay over this root"
+    mount -t overlay -o "lowerdir=${DAYBOOK_MACHINE_ROOT:-/},upperdir=$W/top/upper,workdir=$W/top/work" overlay "$R" 2>/dev/null || die "no overlay over this root"
     # A quiet machine with an identity of its own: none of the services that this root may have enabled.
-    rm -rf "$R"/etc/systemd/system/*.wants "$R"/etc/systemd/system/*.requires "$R"/run/* "$R"/tmp/* 2>/dev/null
+    rm -rf "$R"/etc/systemd/system/*.wants "$R"/etc/systemd/system/*.requires 2>/dev/null
     find "$R/etc/systemd/system" -maxdepth 1 -type l -exec rm -f {} + 2>/dev/null
     : > "$R/etc/fstab"; : > "$R/etc/machine-id"; echo daybook-test > "$R/etc/hostname"; rm -f "$R/etc/resolv.conf"
-    mkdir -p "$R"/{proc,sys,dev,run,tmp,mnt} "$R/etc/systemd/journald.conf.d"; chmod 1777 "$R/tmp"
+    mkdir -p "$R"/{proc,sys,dev,run,tmp,mnt} "$R/etc/systemd/journald.conf.d"
     printf '[Journal]\nStorage=volatile\nForwardToSyslog=no\n' > "$R/etc/systemd/journald.conf.d/test.conf"
     local unit
     for unit in systemd-udevd.service systemd-udev-trigger.service systemd-modules-load.service systemd-resolved.service \
@@ -50,6 +52,7 @@ mount -t proc proc "$R/proc"
 mount -t sysfs -o ro sysfs "$R/sys"
 mount -t tmpfs -o mode=755,nosuid tmpfs "$R/run"
 mount -t tmpfs -o mode=755,nosuid tmpfs "$R/dev"
+mount -t tmpfs -o mode=1777,nosuid tmpfs "$R/tmp"
 # Nodes of its own: through those of the host, this systemd would change their owners and modes there.
 node() { mknod -m "$2" "$R/dev/$1" c "$3" "$4"; }
 node null 666 1 3; node zero 666 1 5; node full 666 1 7; node random 666 1 8; node urandom 666 1 9; node tty 666 5 0
