@@ -104,3 +104,29 @@ impl Upkeep for Counted<Arc<dyn Upkeep>> {
         self.0.mark_head()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::time::Timestamp;
+    use crate::journal::{Disk, Epoch, Journal, MemoryJournal};
+
+    #[test]
+    fn what_is_read_is_counted_and_unchanged() {
+        let (mut journal, _) = MemoryJournal::open(Disk::default()).unwrap();
+        let mut checksum = 0;
+        for seq in 1..=5 {
+            checksum = journal.append(Epoch(1), Seq(seq), Timestamp(seq as i64), 1, b"event").unwrap();
+        }
+        let chunks = &mut [vec![1], vec![2], vec![3]].into_iter();
+        journal.upkeep().put_checkpoint(Seq(5), checksum, b"", chunks).unwrap();
+        let progress = Progress::default();
+        let counted = progress.reader(journal.reader());
+        let commits = |reader: &dyn Reader| reader.read(Seq(2)).map(Result::unwrap).collect::<Vec<_>>();
+        assert_eq!(commits(&counted), commits(&*journal.reader()));
+        let checkpoint = progress.upkeep(journal.upkeep()).latest_checkpoint().unwrap().unwrap();
+        assert_eq!(checkpoint.chunks.map(Result::unwrap).collect::<Vec<_>>(), [[1], [2], [3]]);
+        let Counts { chunks, commits } = &*progress.0;
+        assert_eq!((chunks.load(Ordering::Relaxed), commits.load(Ordering::Relaxed)), (3, 4));
+    }
+}

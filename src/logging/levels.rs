@@ -55,6 +55,27 @@ mod tests {
         }
     }
 
+    /// Whoever logs can be given a level of its own.
+    #[test]
+    fn every_module_that_logs_is_a_part() {
+        fn logs(path: &std::path::Path) -> bool {
+            match std::fs::read_dir(path) {
+                Ok(entries) => entries.map(|entry| entry.unwrap().path()).any(|path| logs(&path)),
+                Err(_) => std::fs::read_to_string(path).unwrap().contains("tracing::"),
+            }
+        }
+        let mut found = 0;
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap() {
+            let path = entry.unwrap().path();
+            if logs(&path) {
+                let part = path.file_stem().unwrap().to_str().unwrap();
+                assert!(LOG_PARTS.find(part).is_some(), "`{part}` logs; add it to LOG_PARTS in config::keys");
+                found += 1;
+            }
+        }
+        assert!(found > 4, "the test looks at nothing");
+    }
+
     /// A name that stands for nothing would be a level that changes nothing.
     #[test]
     fn parts_are_modules_or_libraries() {
