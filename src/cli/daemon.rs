@@ -18,9 +18,12 @@ Exit codes: 0 stopped as asked, 1 another daemon has the state folder or the soc
 
 /// Run the daemon
 ///
-/// Stays in the foreground and logs to standard error. SIGHUP reloads the config and sweeps. SIGTERM
-/// stops in good order: no new work, what runs has `stop_timeout` to end, the rest is resumed by the
-/// next start. SIGINT twice stops at once.
+/// Stays in the foreground and logs to standard error, or to the system's journal where that is the same.
+/// SIGHUP reloads the config and sweeps. SIGTERM stops in good order: no new work, what runs has
+/// `stop_timeout` to end, the rest is resumed by the next start. SIGINT twice stops at once.
+///
+/// Under systemd it says when it takes commands, keeps the status line of `systemctl status` true, feeds the
+/// watchdog while its engine answers, and listens on the socket that is handed over.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = HELP)]
 pub struct Args {
@@ -52,6 +55,9 @@ impl From<daemon::Failure> for Failure {
                 (Exit::Disk, "mend the disk, or make room, and start it again: nothing is lost")
             }
             Why::History(_) => (Exit::Disk, "a damaged projection may be deleted: it is made again from the journal"),
+            Why::Handed { .. } => {
+                (Exit::Config, "`ListenStream=` of the socket unit and `socket` must be the same path")
+            }
             Why::Socket { .. } => (Exit::No, "stop or move what is there, or use another `socket`"),
             Why::File { .. } => (Exit::Disk, "check the path, its owner and its mode"),
             Why::Internal(_) => (Exit::Internal, "please report this, with the lines before it"),

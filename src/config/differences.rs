@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;
 
-use super::model::{Config, Keep};
+use super::model::{Config, Keep, Logs};
 use super::task::{Action, Handler, Process, Task, WorkerConfig};
 use super::value::{in_words, size_in_words};
 use crate::workers::{CleanLogs, PassivateUsers, Sql};
@@ -37,7 +37,11 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
 pub fn after_restart(old: &Config, new: &Config) -> Vec<String> {
     let places = |config: &Config| {
         let shown = |path: &Path| path.display().to_string();
-        vec![("state_dir", shown(&config.state_dir)), ("socket", shown(&config.socket))]
+        vec![
+            ("state_dir", shown(&config.state_dir)),
+            ("socket", shown(&config.socket)),
+            ("log.format", variant(config.log.format)),
+            ]
     };
     changes(&places(old), &places(new)).into_iter().map(|change| format!("{change} takes a restart")).collect()
 }
@@ -100,8 +104,13 @@ fn config(config: &Config) -> Vec<Shown> {
         ("history.keep", keep(config.history_keep)),
         ("outputs.keep", keep(config.outputs_keep)),
         ("log.level", variant(config.log.level)),
-        ("log.format", variant(config.log.format)),
+        ("log.levels", levels(&config.log)),
     ]
+}
+
+fn levels(logs: &Logs) -> String {
+    let levels: Vec<String> = logs.levels.iter().map(|(part, level)| format!("{part} {}", variant(level))).collect();
+    if levels.is_empty() { none() } else { levels.join(", ") }
 }
 
 fn task(task: &Task) -> Vec<Shown> {

@@ -217,9 +217,12 @@ impl Loader {
             }
         }
         if let Some(log) = table.table("log") {
-            let Logs { level, format } = config.log;
+            let Logs { level, format, .. } = config.log;
             let (level, format) = (log.choice("level").unwrap_or(level), log.choice("format").unwrap_or(format));
-            config.log = Logs { level, format };
+            let parts = log.table("levels");
+            let parts = parts.iter().flat_map(|parts| parts.keys().map(move |(key, _)| (parts, key.name)));
+            let levels = parts.filter_map(|(parts, part)| Some((part, parts.choice(part)?))).collect();
+            config.log = Logs { level, levels, format };
         }
         includes(table)
     }

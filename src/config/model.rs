@@ -72,10 +72,13 @@ pub struct Keep {
     pub size: u64,
 }
 
-/// What the daemon says about itself, on its standard error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What the daemon says about itself, in the system's journal or on its standard error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Logs {
     pub level: LogLevel,
+    /// Levels of parts, by name, where they are not `level`.
+    pub levels: BTreeMap<&'static str, LogLevel>,
+    /// Read at start only.
     pub format: LogFormat,
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Notify;
 
 use super::executor::Attempts;
+use super::manager;
 use super::options::{Options, load, policies};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
@@ -21,6 +22,7 @@ use crate::engine::archive::Archive;
 use crate::engine::{Gone, Handle};
 use crate::exec::Outputs;
 use crate::journal::{Keep, Reader, Upkeep};
+use crate::logging;
 
 /// How often a stopping daemon looks whether anything still runs.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
@@ -193,11 +195,13 @@ impl Daemon {
     /// Reads the config again and takes it over: what changed, in words. A config with errors changes nothing.
     pub async fn reload(&self) -> Result<Reloaded, NotReloaded> {
         let _one = self.reloading.lock().await;
+        manager::reloading();
         let reloaded = self.take_over().await;
         if let Err(NotReloaded::Config(errors)) = &reloaded {
             tracing::error!(%errors, "config refused, the last good one stays");
             self.lock_left_over().refused = errors.lines().into_iter().next();
         }
+        manager::ready(self).await;
         reloaded
     }
 
@@ -213,9 +217,11 @@ impl Daemon {
         let after_restart = config::after_restart(&old, &new);
         // What is in use stays in use, so that the next reload tells of it as well.
         (new.state_dir, new.socket) = (old.state_dir.clone(), old.socket.clone());
+        new.log.format = old.log.format;
         let (tasks, execution) = (policies(&new), new.execution);
         let warnings: Vec<String> = new.warnings.iter().map(ToString::to_string).collect();
         let noted: Vec<Box<str>> = changes.iter().map(|change| change.as_str().into()).collect();
+        logging::set_levels(&new.log);
         // First the handlers, then the tasks: a job of a new task finds its handler.
         self.attempts.set_config(Arc::new(new));
         let taken = self.engine.act(move |machine, _| {

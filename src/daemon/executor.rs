@@ -200,6 +200,7 @@ pub struct Door(pub Arc<Attempts>);
 impl Executor for Door {
     fn start(&self, attempt: StartAttempt) {
         let config = self.0.config();
+        tracing::debug!(job = attempt.job.0, task = &*attempt.task, attempt = attempt.attempt, "attempt starts");
         match config.tasks.get(&*attempt.task) {
             Some(task) => match &task.handler {
                 TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
@@ -273,8 +274,10 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                 Command::ReportSpawned { job, attempt, process }
             }
             Report::Ended(ended) => {
+                let (job, attempt) = (ended.job.0, ended.attempt);
+                tracing::debug!(job, attempt, outcome = ended.outcome.word(), "attempt has ended");
                 for note in &ended.notes {
-                    tracing::warn!(job = ended.job.0, attempt = ended.attempt, note, "attempt ended with a note");
+                    tracing::warn!(job, attempt, note, "attempt ended with a note");
                 }
                 let notes = ended.notes.join("; ");
                 let ending = match ended.outcome {

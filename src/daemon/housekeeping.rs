@@ -12,6 +12,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use super::app::Daemon;
 use crate::clock::{Clock, SystemClock};
+use crate::logging;
 
 /// How often the journal's head is marked, when there are new commits.
 const HEAD_EVERY: Duration = Duration::from_secs(5);
@@ -59,6 +60,7 @@ pub async fn run(daemon: Arc<Daemon>, wake: Arc<Notify>) {
         if asked || retained.is_none_or(|last| now.saturating_sub(last) >= RETAIN_EVERY) {
             retained = Some(now);
             daemon.retain().await;
+            logging::tell_suppressed();
         }
     }
 }

@@ -9,11 +9,15 @@ mod begin;
 mod executor;
 mod housekeeping;
 mod lists;
+mod manager;
 mod options;
+mod progress;
 mod service;
 mod signals;
+mod socket;
 mod start;
 mod status;
+mod summary;
 mod verify;
 
 pub use options::Options;

@@ -1,19 +1,20 @@
 //! Starting and stopping, in order.
 
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::sync::{Notify, mpsc};
 
 use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
-use super::housekeeping;
 use super::options::{Options, load, policies};
+use super::progress::Progress;
 use super::signals::{Early, Wish, Wishes};
-use super::status;
+use super::socket::{self, ControlSocket};
+use super::{housekeeping, manager, status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
@@ -36,6 +37,8 @@ const REPORT_GRACE: Duration = Duration::from_secs(2);
 
 /// Open files that are enough for all connections and attempts there may be.
 const FILES: u64 = 16 * 1024;
+/// What the last commit, answers under way and the disk may take in all.
+const STOP_GRACE: Duration = Duration::from_secs(30);
 /// How long answers under way may take once the daemon stops.
 const ANSWERS_GRACE: Duration = Duration::from_secs(2);
 
@@ -56,6 +59,9 @@ pub enum Failure {
     /// The place of the socket is taken.
     #[error("cannot listen on the socket `{}`: {why}", path.display())]
     Socket { path: PathBuf, why: &'static str },
+    /// The service manager and the config do not agree.
+    #[error("the socket that was handed over {why}")]
+    Handed { why: String },
     #[error("{what} `{}`: {source}", path.display())]
     File { what: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{0}")]
@@ -72,7 +78,7 @@ impl From<engine_run::Error> for Failure {
     }
 }
 
-fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+pub(super) fn file(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
     let path = path.to_owned();
     move |source| Failure::File { what, path, source }
 }
@@ -96,9 +102,24 @@ fn run_with(
     executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
     ready: impl FnOnce(&Config),
 ) -> Result<(), Failure> {
+    let ended = run_to_the_end(options, executor, ready);
+    if let Err(failure) = &ended {
+        manager::failed(&failure.to_string());
+    }
+    logging::tell_suppressed();
+    ended
+}
+
+fn run_to_the_end(
+    options: &Options,
+    executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
+    ready: impl FnOnce(&Config),
+) -> Result<(), Failure> {
+    // Before there is a thread, as it looks at the environment.
+    let handed = socket::handed_over()?;
     let early = Early::arm().map_err(|error| Failure::Internal(format!("cannot listen for signals: {error}")))?;
     let config = load(options).map_err(Failure::Config)?;
-    logging::start(config.log);
+    logging::start(&config.log);
     for warning in &config.warnings {
         tracing::warn!(%warning, "the config has a warning");
     }
@@ -111,7 +132,7 @@ fn run_with(
         .enable_all()
         .build()
         .map_err(|error| Failure::Internal(format!("cannot start the runtime: {error}")))?;
-    let ended = runtime.block_on(serve(options.clone(), config, early, executor, ready));
+    let ended = runtime.block_on(serve(options.clone(), config, early, handed, executor, ready));
     // What still blocks a thread (a read of a slow disk) is not worth waiting for.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -147,7 +168,7 @@ struct Opened {
 }
 
 /// Opens what is on disk and brings the state back.
-fn open(config: &Config) -> Result<Opened, Failure> {
+fn open(config: &Config, progress: &Progress) -> Result<Opened, Failure> {
     let (journal, opened) = SledJournal::open(&config.state_dir)?;
     if let Some(cut) = &opened.cut {
         tracing::warn!(seq = cut.seq.0, reason = cut.reason, "cut an unfinished commit off; nobody was told of it");
@@ -157,7 +178,8 @@ fn open(config: &Config) -> Result<Opened, Failure> {
     }
     let keep = config.history_keep;
     let archive = Arc::new(Archive::open(&config.state_dir, keep.age, keep.size)?);
-    let recovered = recover::recover(&*journal.reader(), &*journal.upkeep(), &archive)?;
+    let (reader, upkeep) = (progress.reader(journal.reader()), progress.upkeep(journal.upkeep()));
+    let recovered = recover::recover(&reader, &upkeep, &archive)?;
     Ok(Opened { journal, archive, recovered })
 }
 
@@ -165,18 +187,23 @@ async fn serve(
     options: Options,
     config: Config,
     early: Early,
+    handed: Option<UnixListener>,
     executor: impl FnOnce(Arc<Attempts>, Handle) -> Arc<dyn Executor>,
     ready: impl FnOnce(&Config),
 ) -> Result<(), Failure> {
     let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
-    let Opened { journal, archive, recovered } = open(&config)?;
+    let progress = Progress::default();
+    let telling = tokio::spawn(progress.clone().tell());
+    let opened = open(&config, &progress);
+    telling.abort();
+    let Opened { journal, archive, recovered } = opened?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
     status::look_back(&archive, state.scalars().seq);
     end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
-    let listener = listen(&config.socket)?;
+    let (listener, socket_file) = ControlSocket::open(&config.socket, handed)?.into_parts();
     let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
     let (reports, reported) = mpsc::unbounded_channel();
     let (commands, commanded) = mpsc::unbounded_channel();
@@ -228,8 +255,10 @@ async fn serve(
     let reloader = tokio::spawn(reload_when_asked(daemon.clone(), reload_asked.clone()));
     if daemon.engine().read(|_| ()).await.is_ok() {
         tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
+        manager::ready(&daemon).await;
         ready(&config);
     }
+    tokio::spawn(manager::attend(daemon.clone()));
     let ended = loop {
         if early.stop_asked() {
             break None;
@@ -244,7 +273,10 @@ async fn serve(
         }
     };
     let ended = match ended {
-        Some(ended) => ended,
+        Some(ended) => {
+            manager::stopping("stopping: the engine has ended", STOP_GRACE);
+            ended
+        }
         None => {
             stop(&daemon).await;
             engine.await
@@ -255,8 +287,10 @@ async fn serve(
     // Answers under way may end; a follower of the journal would never.
     drop(hang_up);
     let _: Result<_, _> = tokio::time::timeout(ANSWERS_GRACE, server).await;
-    // A stale socket would only make clients wait; it goes with us.
-    let _: Result<(), _> = std::fs::remove_file(&config.socket);
+    if let Some(file) = socket_file {
+        // A stale socket would only make clients wait; it goes with us.
+        let _: Result<(), _> = std::fs::remove_file(file);
+    }
     match ended {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error.into()),
@@ -285,27 +319,6 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), engine_run::Erro
         tracing::warn!(%error, "could not mark the journal's head");
     }
     Ok(())
-}
-
-/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
-fn listen(socket: &Path) -> Result<UnixListener, Failure> {
-    if let Some(folder) = socket.parent() {
-        std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
-    }
-    let taken = |why| Failure::Socket { path: socket.to_owned(), why };
-    match std::fs::symlink_metadata(socket) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(file("cannot look at the socket", socket)(error)),
-        Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
-        Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
-            return Err(taken("another daemon answers on it"));
-        }
-        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
-    }
-    let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
-    let mode = std::fs::Permissions::from_mode(0o660);
-    std::fs::set_permissions(socket, mode).map_err(file("cannot set the mode of the socket", socket))?;
-    Ok(listener)
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
@@ -339,12 +352,15 @@ async fn end_leftovers(state: &State, socket: &Path) {
 async fn stop(daemon: &Daemon) {
     let config = daemon.config();
     tracing::info!(timeout = ?config.stop_timeout, "stopping: no more attempts are started");
+    let grace = config.tasks.values().map(|task| task.grace).max().unwrap_or_default();
+    // A service manager need not know our `stop_timeout`: it is told how long all of this may take.
+    let within = config.stop_timeout.saturating_add(grace).saturating_add(2 * REPORT_GRACE + STOP_GRACE);
+    manager::stopping("stopping: what runs may end", within);
     if daemon.drain().await.is_err() {
         return;
     }
     if !daemon.idle_within(config.stop_timeout).await {
         daemon.attempts().stop_all(false);
-        let grace = config.tasks.values().map(|task| task.grace).max().unwrap_or_default();
         if !daemon.idle_within(grace + REPORT_GRACE).await {
             daemon.attempts().stop_all(true);
             daemon.idle_within(REPORT_GRACE).await;

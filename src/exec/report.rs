@@ -72,6 +72,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The kind of end in a word; nothing of what the job said or was given.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Succeeded { .. } => "succeeded",
+            Outcome::Failed { .. } => "failed",
+            Outcome::TimedOut { .. } => "timed out",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Interrupted => "interrupted",
+            Outcome::NotStarted { .. } => "not started",
+        }
+    }
+
     /// The sentence for a job's `error` field; none for a success.
     pub fn error(&self) -> Option<String> {
         match self {

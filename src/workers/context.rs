@@ -40,9 +40,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Writes a line to the attempt's output and, at debug level, to the daemon's log.
+    /// Writes a line to the attempt's output.
     pub(super) fn line(&self, line: &str) {
-        tracing::debug!(job = %self.job, attempt = self.attempt, line, "worker wrote a line");
         (self.log)(line);
     }
 

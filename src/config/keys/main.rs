@@ -38,7 +38,7 @@ pub const MAIN: Section = Section {
             Kind::Duration { least: Duration::ZERO },
             Shown::Default(r#""30s""#),
             "How long a stop waits for running jobs; those left are resumed at the next start. \
-             Keep it below the service manager's own limit.",
+             systemd is told how long that may take, so its own limit need not be raised.",
         ),
         Key::new("log", Kind::Table(&LOG), Shown::Section, "What the daemon says about itself."),
         Key::new("repair", Kind::Table(&REPAIR), Shown::Section, "The sweep."),
@@ -51,20 +51,55 @@ pub const MAIN: Section = Section {
 };
 
 const LOG: Section = Section {
-    doc: "What the daemon says about itself, on its standard error. What happens to jobs is in the journal.",
+    doc: "What the daemon says about itself. Where its standard error is the journal of systemd, lines go there with \
+          their fields (`journalctl DAYBOOK_TASK=backup`); else to standard error. Arguments, results, outputs, \
+          environments and addresses are in no line, at no level. What happens to jobs is in Daybook's own journal.",
     keys: &[&[
         Key::new(
             "level",
-            Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+            Kind::Choice(LOG_LEVELS),
             Shown::Default(r#""info""#),
-            "The least important kind of line that is written.",
+            "The least important kind of line that is written. Libraries say what is at least `warn`. Of warnings and \
+             errors from one and the same place, ten a minute are written and the rest is counted.",
+        ),
+        Key::new(
+            "levels",
+            Kind::Table(&LOG_PARTS),
+            Shown::Example(r#"{ engine = "debug", sqlx = "error" }"#),
+            "Other levels for single parts.",
         ),
         Key::new(
             "format",
             Kind::Choice(&["text", "json"]),
             Shown::Default(r#""text""#),
-            "`text` for people, `json` for one object a line.",
+            "How a line is written to standard error: `text` for people, `json` for one object a line. \
+             A change takes a restart.",
         ),
+    ]],
+};
+
+const LOG_LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
+
+const fn part(name: &'static str, doc: &'static str) -> Key {
+    Key::new(name, Kind::Choice(LOG_LEVELS), Shown::Nowhere, doc)
+}
+
+/// Parts of the daemon that have a level of their own: our modules, and libraries that log.
+pub const LOG_PARTS: Section = Section {
+    doc: "Parts with a level of their own, each `error`, `warn`, `info`, `debug` or `trace`.",
+    keys: &[&[
+        part("config", "Reading the config."),
+        part("control", "The control socket."),
+        part("daemon", "Start, stop, reload, sweeps and retention."),
+        part("disk", "The directories of the embedded store."),
+        part("engine", "The owner of the state: commits, checkpoints, recovery."),
+        part("exec", "Attempts as processes."),
+        part("history", "Finished jobs and occurrences on disk."),
+        part("journal", "Commits on disk."),
+        part("logging", "What was left out of the log."),
+        part("workers", "The built-in workers."),
+        part("sqlx", "The library that talks to databases; never the statements."),
+        part("tokio_cron_scheduler", "The library that ticks for the daemon's housekeeping."),
     ]],
 };
 

@@ -10,7 +10,7 @@ mod task;
 use std::fmt;
 use std::time::Duration;
 
-pub use main::{BACKOFF, DATABASE, KEEP, MAIN};
+pub use main::{BACKOFF, DATABASE, KEEP, LOG_PARTS, MAIN};
 pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, PROCESS, SQL, TASK};
 
 /// A table of the config.

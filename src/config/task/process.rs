@@ -117,6 +117,8 @@ fn environment(table: &Table<'_>) -> Environment {
         let bytes_max = VARIABLE_BYTES_MAX.saturating_sub(variable.name.len() + 1);
         match text(variable.value.get_ref(), bytes_max) {
             Ok(value) => drop(variables.insert(variable.name.to_owned(), value.to_owned())),
+            // The value may be a secret and is not quoted, as the hint would.
+            Err(wrong) if !variable.value.get_ref().is_str() => report(&wrong.message, "write it in quotes"),
             Err(wrong) => report(&wrong.message, &wrong.hint),
         }
     }
