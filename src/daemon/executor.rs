@@ -2,12 +2,13 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
+use super::retention::{Retention, WithOwn};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler as TaskHandler, Process, Task, WorkerConfig};
 use crate::core::command::{Command, Ending};
@@ -35,6 +36,7 @@ pub struct Attempts {
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
+    pub(super) retention: Arc<Retention>,
     /// The daemon stops, so a worker that ends early is to be resumed.
     stopping: watch::Sender<bool>,
 }
@@ -43,6 +45,7 @@ impl Attempts {
     pub fn new(
         config: Arc<Config>,
         outputs: Outputs,
+        retention: Arc<Retention>,
         reports: mpsc::UnboundedSender<Report>,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Arc<Attempts> {
@@ -54,6 +57,7 @@ impl Attempts {
             commands,
             workers: Mutex::default(),
             retention_asked: AtomicBool::new(false),
+            retention,
             stopping: watch::Sender::new(false),
         })
     }
@@ -102,7 +106,7 @@ impl Attempts {
     }
 
     fn start_worker(self: &Arc<Self>, attempt: StartAttempt, task: &Task, config: &WorkerConfig) {
-        let worker = match worker(config, &self.config()) {
+        let worker = match self.worker(config) {
             Ok(worker) => worker,
             Err(error) => return self.fail(&attempt, error),
         };
@@ -110,16 +114,30 @@ impl Attempts {
         let key = (attempt.job, attempt.attempt);
         self.workers().insert(key, cancel);
         let (this, timeout, output_max) = (self.clone(), task.timeout, task.output_max);
-        // It also looks after what the daemon keeps of its own.
-        let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
             let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
             this.workers().remove(&key);
-            if cleans {
-                this.retention_asked.store(true, Ordering::Relaxed);
-            }
             this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
         });
+    }
+
+    fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
+        let all = self.config();
+        let made = match config {
+            WorkerConfig::PassivateUsers(users) => {
+                let database = all.databases.get(&users.database);
+                let database =
+                    database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
+                let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
+                users.clone().worker(&url)
+            }
+            WorkerConfig::CleanLogs(logs) => {
+                let retention = self.retention.clone();
+                let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;
+                logs.clone().worker().map(with_own)
+            }
+        };
+        made.map_err(|error| error.to_string())
     }
 
     async fn work(
@@ -221,20 +239,6 @@ fn spec(task: &Task, process: &Process) -> Spec {
         output_max: task.output_max,
         leave_background: process.leave_background,
     }
-}
-
-fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
-    let made = match config {
-        WorkerConfig::PassivateUsers(users) => {
-            let database = all.databases.get(&users.database);
-            let database =
-                database.ok_or_else(|| format!("there is no database `{}` in the config", users.database))?;
-            let url = database.url().map_err(|e| format!("the address of database `{}`: {e}", users.database))?;
-            users.clone().worker(&url)
-        }
-        WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
-    };
-    made.map_err(|error| error.to_string())
 }
 
 /// Passes what workers say on to the engine, in order.

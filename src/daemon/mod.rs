@@ -8,6 +8,7 @@ mod app;
 mod executor;
 mod housekeeping;
 mod options;
+mod retention;
 mod service;
 mod signals;
 mod start;

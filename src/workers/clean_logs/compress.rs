@@ -291,7 +291,6 @@ fn read_piece(source: &mut impl Read, piece: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Gives the compressed file what the original has, and brings it to disk.
-#[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
 fn dress(target: &fs::File, stat: &Stat) -> Result<(), Failure> {
     // The mode comes after the owner, as a change of owner takes bits off it.
     fchown(target, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))
