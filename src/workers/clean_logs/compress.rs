@@ -110,6 +110,8 @@ pub(super) fn compress(
     if watch(Stage::Made).is_break() {
         return Ok(Change::Stopped);
     }
+    // One byte more would show that it has grown; a file that grows for ever is not followed.
+    let mut source = source.take(file.size.saturating_add(1));
     let copied = copy(&mut source, &temporary.file, format, watch).map_err(while_doing("compress it"))?;
     match copied {
         None => return Ok(Change::Stopped),
@@ -140,12 +142,13 @@ fn replace(
         return Ok(taken(format));
     }
     let _ = watch(Stage::Renamed);
+    let twin = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW).map_err(while_doing("find the compressed file"))?;
+    if (twin.st_dev, twin.st_ino) != (stat.st_dev, stat.st_ino) {
+        return Ok(Change::Left("somebody has replaced what was compressed"));
+    }
     if let Some(other) = finish(folder, file)? {
         // Written to in the last instant: what was just made is no twin of it.
-        let twin = statat(folder, &name, AtFlags::SYMLINK_NOFOLLOW);
-        if twin.is_ok_and(|twin| (twin.st_dev, twin.st_ino) == (stat.st_dev, stat.st_ino)) {
-            unlinkat(folder, &name, AtFlags::empty()).map_err(while_doing("remove what was compressed too early"))?;
-        }
+        unlinkat(folder, &name, AtFlags::empty()).map_err(while_doing("remove what was compressed too early"))?;
         return Ok(other);
     }
     let _ = watch(Stage::Done);
@@ -213,7 +216,7 @@ fn finish(folder: BorrowedFd<'_>, file: &File) -> Result<Option<Change>, Failure
 }
 
 /// Compresses all of `source` to `target`: how many bytes that was, or none when stopped.
-fn copy(source: &mut fs::File, target: &fs::File, format: Format, watch: &mut Watch<'_>) -> io::Result<Option<u64>> {
+fn copy(source: &mut impl Read, target: &fs::File, format: Format, watch: &mut Watch<'_>) -> io::Result<Option<u64>> {
     match format {
         Format::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::new(LEVELS.1));
@@ -231,7 +234,7 @@ fn copy(source: &mut fs::File, target: &fs::File, format: Format, watch: &mut Wa
     }
 }
 
-fn pump(source: &mut fs::File, target: &mut dyn Write, watch: &mut Watch<'_>) -> io::Result<Option<u64>> {
+fn pump(source: &mut impl Read, target: &mut dyn Write, watch: &mut Watch<'_>) -> io::Result<Option<u64>> {
     let mut piece = vec![0; PIECE];
     let mut copied = 0;
     loop {

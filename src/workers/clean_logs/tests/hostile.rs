@@ -87,7 +87,7 @@ async fn a_folder_that_is_swapped_for_a_link_during_the_run_leads_to_nobody_else
     for (verb, settings) in kinds {
         let (mut done, mut rounds) = (0, 0);
         // Until it has met the folder often enough for the swaps to hit every step.
-        while done < 300 || rounds < 40 {
+        while done < 150 || rounds < 20 {
             for file in 0..20 {
                 // Of the same names and sizes as outside.
                 write(&inside.join(format!("{file}.log")), 1, 40);

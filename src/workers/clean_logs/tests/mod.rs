@@ -239,9 +239,9 @@ async fn files_that_vanish_during_the_run_are_reported_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
-async fn ten_thousand_files_in_a_folder_in_chunks_and_a_cancelled_run_is_completed_by_the_next() {
+async fn thousands_of_files_in_a_folder_in_chunks_and_a_cancelled_run_is_completed_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    for file in 0..10_000u64 {
+    for file in 0..4000u64 {
         write(&folder.path().join(format!("{file}.log")), 1, if file % 10 == 0 { 3 } else { 40 });
     }
     let worker = settings(folder.path(), &["*.log"]).worker().unwrap();
@@ -254,12 +254,12 @@ async fn ten_thousand_files_in_a_folder_in_chunks_and_a_cancelled_run_is_complet
     let error = worker.run(context).await.unwrap_err();
     assert!(error.is_cancelled());
     let left = files(folder.path()).len();
-    assert!((9_000..10_000).contains(&left), "{left}");
+    assert!((3000..4000).contains(&left), "{left}");
 
     let recorder = Recorder::new();
     let result = worker.run(recorder.context(NOW)).await.unwrap();
-    assert_eq!(files(folder.path()).len(), 1000);
-    assert_eq!(result["deleted"], left - 1000);
+    assert_eq!(files(folder.path()).len(), 400);
+    assert_eq!(result["deleted"], left - 400);
     assert!(recorder.progress.lock().unwrap().len() >= left / 1000);
 }
 
