@@ -9,11 +9,12 @@ mod commit;
 mod finish;
 mod idle;
 mod latency;
+mod logs;
 mod recovery;
 mod schedule;
 mod support;
 
-const PARTS: [(&str, fn()); 8] = [
+const PARTS: [(&str, fn()); 9] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -22,6 +23,7 @@ const PARTS: [(&str, fn()); 8] = [
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
     ("idle", idle::run),
+    ("logs", logs::run),
 ];
 
 fn main() {

@@ -45,3 +45,13 @@ pub fn disk(dir: &Path) -> u64 {
     });
     sizes.sum()
 }
+
+/// The most memory that this process has had at once, in bytes, since [`forget_peak`].
+pub fn peak() -> u64 {
+    field("/proc/self/status", "VmHWM:")
+}
+
+/// Lets [`peak`] start again from what is in use.
+pub fn forget_peak() {
+    fs::write("/proc/self/clear_refs", "5").expect("a process may ask this of itself");
+}

@@ -228,6 +228,11 @@ fn clean_logs(worker: &CleanLogs) -> Vec<Shown> {
         ("older_than", worker.older_than.map_or_else(none, in_words)),
         ("keep_files", worker.keep_files.map_or_else(none, |files| files.to_string())),
         ("keep_size", worker.keep_size.map_or_else(none, size_in_words)),
+        ("group", variant(worker.group)),
+        ("action", variant(worker.action)),
+        ("compress", variant(worker.compress)),
+        ("compress_after", in_words(worker.compress_after)),
+        ("open_files", variant(worker.open_files)),
         ("dry_run", worker.dry_run.to_string()),
     ]
 }

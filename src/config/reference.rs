@@ -42,7 +42,7 @@ pub fn example_file() -> String {
     let doc = "A task with the built-in worker that makes users inactive who were not seen for long. It also has every key \
                of a task, apart from those of `command` and `shell`.";
     worker(&mut text, doc, "passivate-users", PASSIVATE_USERS);
-    let doc = "A task with the built-in worker that deletes old log files. It also has every key of a task, apart from \
+    let doc = "A task with the built-in worker that deletes, truncates and compresses log files. It also has every key of a task, apart from \
                those of `command` and `shell`.";
     worker(&mut text, doc, "clean-logs", CLEAN_LOGS);
     text

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
@@ -21,7 +21,7 @@ use crate::core::time::Timestamp;
 use crate::engine::archive::Archive;
 use crate::engine::{Gone, Handle};
 use crate::exec::Outputs;
-use crate::journal::{Keep, Reader, Upkeep};
+use crate::journal::{Reader, Upkeep};
 use crate::logging;
 
 /// How often a stopping daemon looks whether anything still runs.
@@ -266,26 +266,7 @@ impl Daemon {
 
     /// Drops what is older, or more, than the config keeps.
     pub async fn retain(&self) {
-        let (config, archive) = (self.config(), self.archive.clone());
-        let (upkeep, outputs) = (self.upkeep.clone(), self.outputs.clone());
-        let work = move || {
-            let now = SystemClock.now().wall;
-            let keep = config.history_keep;
-            if let Err(error) = archive.retain(now, keep.age, keep.size) {
-                tracing::warn!(%error, "could not drop old history, will retry");
-            }
-            let (since, bytes_max) = (now - config.journal_keep.age, config.journal_keep.size);
-            let keep = Keep { after: archive.applied(), since, bytes_max };
-            if let Err(error) = upkeep.drop_before(keep) {
-                tracing::warn!(%error, "could not drop old generations of the journal, will retry");
-            }
-            let oldest = SystemTime::now().checked_sub(config.outputs_keep.age);
-            if let Err(error) = outputs.prune(oldest, Some(config.outputs_keep.size)) {
-                tracing::warn!(%error, "could not drop old outputs, will retry");
-            }
-        };
-        // A panic in there is a bug of one round of retention, and in the log.
-        let _: Result<(), _> = tokio::task::spawn_blocking(work).await;
+        self.attempts.retention.run(self.config()).await;
     }
 
     /// From now on nothing is started and nothing taken in.

@@ -2,13 +2,14 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
+use super::retention::{Retention, WithOwn};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Action, Config, Handler as TaskHandler, Process, Task, WorkerConfig};
 use crate::core::command::{Command, Ending};
@@ -37,6 +38,7 @@ pub struct Attempts {
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
+    pub(super) retention: Arc<Retention>,
     /// The daemon stops, so a worker that ends early is to be resumed.
     stopping: watch::Sender<bool>,
 }
@@ -45,6 +47,7 @@ impl Attempts {
     pub fn new(
         config: Arc<Config>,
         outputs: Outputs,
+        retention: Arc<Retention>,
         reports: mpsc::UnboundedSender<Report>,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Arc<Attempts> {
@@ -56,6 +59,7 @@ impl Attempts {
             commands,
             workers: Mutex::default(),
             retention_asked: AtomicBool::new(false),
+            retention,
             stopping: watch::Sender::new(false),
         })
     }
@@ -104,7 +108,7 @@ impl Attempts {
     }
 
     fn start_worker(self: &Arc<Self>, attempt: StartAttempt, task: &Task, config: &WorkerConfig) {
-        let worker = match worker(config, &self.config()) {
+        let worker = match self.worker(config) {
             Ok(worker) => worker,
             Err(error) => return self.fail(&attempt, error),
         };
@@ -112,19 +116,28 @@ impl Attempts {
         let key = (attempt.job, attempt.attempt);
         self.workers().insert(key, cancel.clone());
         let (this, timeout, grace, output_max) = (self.clone(), task.timeout, task.grace, task.output_max);
-        // It also looks after what the daemon keeps of its own.
-        let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
             let ending = match this.context(&attempt, &cancel, timeout, output_max) {
                 Ok(context) => this.work(&*worker, context, &cancel, grace).await,
                 Err(error) => Ending::Failed { error: limits::message(error.to_string()).into() },
             };
             this.workers().remove(&key);
-            if cleans {
-                this.retention_asked.store(true, Ordering::Relaxed);
-            }
             this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
         });
+    }
+
+    fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
+        let all = self.config();
+        let made = match config {
+            WorkerConfig::PassivateUsers(users) => users.clone().worker(database(&users.database, &all)?),
+            WorkerConfig::CleanLogs(logs) => {
+                let retention = self.retention.clone();
+                let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;
+                logs.clone().worker().map(with_own)
+            }
+            WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, &all)?)),
+        };
+        made.map_err(|error| error.to_string())
     }
 
     /// Runs a worker to its end. One that takes too long is asked to end, and gets `grace` for that.
@@ -237,17 +250,6 @@ fn spec(task: &Task, process: &Process) -> Spec {
         output_max: task.output_max,
         leave_background: process.leave_background,
     }
-}
-
-fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
-    let made = match config {
-        WorkerConfig::PassivateUsers(users) => {
-            users.clone().worker(database(&users.database, all)?)
-        }
-        WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
-        WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, all)?)),
-    };
-    made.map_err(|error| error.to_string())
 }
 
 fn database(name: &str, all: &Config) -> Result<Database, String> {

@@ -12,6 +12,7 @@ mod lists;
 mod manager;
 mod options;
 mod progress;
+mod retention;
 mod service;
 mod signals;
 mod socket;

@@ -12,6 +12,7 @@ use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::options::{Options, load, policies};
 use super::progress::Progress;
+use super::retention::Retention;
 use super::signals::{Early, Wish, Wishes};
 use super::socket::{self, ControlSocket};
 use super::{housekeeping, manager, status};
@@ -207,10 +208,11 @@ async fn serve(
     let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
     let (reports, reported) = mpsc::unbounded_channel();
     let (commands, commanded) = mpsc::unbounded_channel();
-    let attempts = Attempts::new(config.clone(), outputs.clone(), reports, commands);
-    let (engine_handle, inbox) = handle::channel();
     let wake = Arc::new(Notify::new());
     let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
+    let retention = Retention::new(archive.clone(), upkeep.clone(), outputs.clone());
+    let attempts = Attempts::new(config.clone(), outputs.clone(), retention, reports, commands);
+    let (engine_handle, inbox) = handle::channel();
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let start = Command::StartDaemon {
         version: env!("CARGO_PKG_VERSION").into(),

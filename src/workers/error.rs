@@ -46,6 +46,9 @@ pub enum Error {
     /// A folder in the literal part of a path is a symbolic link, which nobody but the operator may decide to follow.
     #[error("clean `{pattern}`: `{folder}` is a symbolic link or no folder; write the path that it leads to")]
     Link { pattern: String, folder: String },
+    /// It cannot be known which files are being written to.
+    #[error("tell which files are open for writing: {source}; they are not asked for with `open_files = \"include\"`")]
+    OpenFiles { source: io::Error },
     /// A thread of the run could not be had, or panicked.
     #[error("run a part of the work on a thread: {0}")]
     Thread(io::Error),

@@ -4,7 +4,7 @@
 //! nothing of the engine, of how a job is stored or of the config file: whoever runs it plugs
 //! closures into the context. Reading the clock, opening output files and retrying are not done here.
 
-mod clean_logs;
+pub mod clean_logs;
 mod context;
 mod error;
 mod passivate_users;

@@ -44,9 +44,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
     let logs = daybook::workers::CleanLogs {
         paths: vec!["/var/log/app/**/*.log*".into()],
         older_than: Some(30 * DAY),
-        keep_files: None,
-        keep_size: None,
-        dry_run: false,
+        ..Default::default()
     };
     assert_eq!(config.tasks["clean-logs"].handler, Handler::Worker(WorkerConfig::CleanLogs(logs)));
 }

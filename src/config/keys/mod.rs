@@ -175,6 +175,10 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("arguments", "args"),
     ("logging", "log"),
     ("max_age", "age"),
+    ("maxage", "older_than"),
+    ("rotate", "keep_files"),
+    ("delaycompress", "compress_after"),
+    ("copytruncate", "action"),
     ("max_size", "size"),
 ];
 

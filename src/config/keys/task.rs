@@ -362,21 +362,65 @@ pub const CLEAN_LOGS: &[Key] = &[
         "older_than",
         Kind::Duration { least: MILLISECOND },
         Shown::Required(r#""30d""#),
-        "Files not written to for this long are deleted. At least one of this, `keep_files` and `keep_size` is needed.",
+        "Files not written to for this long are deleted. At least one of this, `keep_files`, `keep_size` and `compress` \
+         is needed.",
     )
     .only(CLEAN),
     Key::new(
         "keep_files",
         Kind::Integer { least: 1, most: 1_000_000_000 },
         Shown::Example("50"),
-        "The newest so many files are kept, older ones deleted. Default: no such bound.",
+        "The newest so many files of a group are kept, older ones deleted; the log itself is one of them. Default: no \
+         such bound.",
     )
     .only(CLEAN),
     Key::new(
         "keep_size",
         Kind::Size,
         Shown::Example(r#""2GB""#),
-        "Bytes of all files together; beyond them the oldest are deleted. Default: no such bound.",
+        "Bytes of all files of a group together, as they are before any is compressed; beyond them the oldest are \
+         deleted. Default: no such bound.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "group",
+        Kind::Choice(&["name", "folder", "all"]),
+        Shown::Default(r#""name""#),
+        "Which files `keep_files` and `keep_size` take together. `name`: a log with its rotations, which are the files of \
+         a folder whose names differ only in a number, a date and the compression: `app.log`, `app.log.1`, \
+         `app.log-20261101.gz`. `folder`: all files of a folder that match. `all`: all that match.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "action",
+        Kind::Choice(&["delete", "truncate"]),
+        Shown::Default(r#""delete""#),
+        "What is done to files beyond a limit. `truncate`: they stay, empty; for a log that is held open, with \
+         `open_files = \"include\"`.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "compress",
+        Kind::Choice(&["none", "gzip", "zstd"]),
+        Shown::Default(r#""none""#),
+        "Files that are kept are compressed: `app.log.1` becomes `app.log.1.gz` or `app.log.1.zst`, with the same owner, \
+         mode and times. Name files that are not written to any more. A file that has that name already is never \
+         overwritten.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "compress_after",
+        Kind::Duration { least: MILLISECOND },
+        Shown::Default(r#""1d""#),
+        "Only files not written to for this long are compressed.",
+    )
+    .only(CLEAN),
+    Key::new(
+        "open_files",
+        Kind::Choice(&["leave", "include"]),
+        Shown::Default(r#""leave""#),
+        "What is done with files that a process has open for writing. `leave`: nothing. `include`: the same as with \
+         others.",
     )
     .only(CLEAN),
 ];

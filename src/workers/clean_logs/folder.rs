@@ -1,9 +1,8 @@
-//! Walking folders and deleting files without ever following a symbolic link. What matches, and what is to go, is not
-//! decided here.
+//! Walking folders without ever following a symbolic link. What matches, and what is to be done, is not decided here.
 //!
 //! Paths are never handed to the kernel as a whole: who may write into a folder could swap one of its folders for a
 //! link to `/etc` between looking and deleting. Each folder is opened by its name within its
-//! parent, refusing links, and files are looked at and deleted by their name within an open folder.
+//! parent, refusing links, and files are looked at and changed by their name within an open folder.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
+use super::pattern::Patterns;
 use crate::core::time::Timestamp;
 
 /// Folders within folders; as many files are open at once.
@@ -24,38 +24,50 @@ const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLO
 /// The same, to read its entries.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A regular file as it was when it was looked at.
+/// An instant as file systems know it: seconds since 1970, and nanoseconds.
+pub(super) type Instant = (i64, u32);
+/// Device and inode.
+pub(super) type Identity = (u64, u64);
+
+/// A regular file as it was when it was looked at. Two that are equal are the same file, not written to in between.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct File {
     pub name: OsString,
-    pub modified: Timestamp,
+    pub modified: Instant,
+    /// When its content, owner, mode or links were last changed: this cannot be set back.
+    changed: Instant,
     /// In bytes.
     pub size: u64,
-    /// Device and inode: the file's identity.
-    identity: (u64, u64),
+    pub identity: Identity,
+    /// Names that it has.
+    pub links: u64,
 }
 
 impl File {
+    /// None if it is no regular file.
     #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
-    fn new(name: &OsStr, stat: &Stat) -> Option<File> {
-        if !FileType::from_raw_mode(stat.st_mode).is_file() {
-            return None;
-        }
-        let modified =
-            (stat.st_mtime as i64).saturating_mul(1000).saturating_add(stat.st_mtime_nsec as i64 / 1_000_000);
-        let identity = (stat.st_dev as u64, stat.st_ino as u64);
-        Some(File { name: name.to_owned(), modified: Timestamp(modified), size: stat.st_size as u64, identity })
+    pub fn new(name: &OsStr, stat: &Stat) -> Option<File> {
+        FileType::from_raw_mode(stat.st_mode).is_file().then(|| File {
+            name: name.to_owned(),
+            modified: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+            changed: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+            size: stat.st_size as u64,
+            identity: (stat.st_dev as u64, stat.st_ino as u64),
+            links: stat.st_nlink as u64,
+        })
+    }
+
+    /// When it was last written to, in whole milliseconds.
+    pub fn modified_at(&self) -> Timestamp {
+        let (seconds, nanoseconds) = self.modified;
+        Timestamp(seconds.saturating_mul(1000).saturating_add(i64::from(nanoseconds / 1_000_000)))
     }
 }
 
-/// What became of a file that was to be deleted.
-#[derive(Debug, PartialEq)]
-pub(super) enum Deletion {
-    Done,
-    /// Somebody else deleted it.
-    Gone,
-    /// It was written to or replaced since it was looked at, so the reason to delete it may be void.
-    Changed,
+/// A file in its folder.
+pub(super) struct Found {
+    pub folder: Arc<Path>,
+    pub file: File,
 }
 
 /// Opens an absolute folder from the root, refusing links at every step. On failure, the folder that refused.
@@ -71,24 +83,6 @@ pub(super) fn open(path: &Path) -> Result<OwnedFd, (PathBuf, Errno)> {
     Ok(folder)
 }
 
-/// Deletes `file` from `folder` if it still is what was looked at; with `dry_run`, only tells.
-pub(super) fn delete(folder: BorrowedFd<'_>, file: &File, dry_run: bool) -> Result<Deletion, Errno> {
-    let found = match statat(folder, &file.name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(Deletion::Gone),
-        found => found?,
-    };
-    if File::new(&file.name, &found).as_ref() != Some(file) {
-        return Ok(Deletion::Changed);
-    }
-    if dry_run {
-        return Ok(Deletion::Done);
-    }
-    match unlinkat(folder, &file.name, AtFlags::empty()) {
-        Err(Errno::NOENT) => Ok(Deletion::Gone),
-        other => other.map(|()| Deletion::Done),
-    }
-}
-
 /// A folder that is being read.
 struct Level {
     entries: Dir,
@@ -96,11 +90,10 @@ struct Level {
 }
 
 /// One step of a walk.
-#[derive(Debug)]
 pub(super) enum Step {
     /// A regular file in a folder.
-    File(Arc<Path>, File),
-    /// An entry that is nothing to delete.
+    File(Found),
+    /// An entry that is none.
     Other,
     /// A folder has been read to its end.
     Left(Arc<Path>),
@@ -110,17 +103,17 @@ pub(super) enum Step {
     Unreadable(PathBuf, Errno),
 }
 
-/// A walk through a folder and, down to a depth, the folders in it.
+/// A walk through a folder and the folders in it that patterns reach.
 pub(super) struct Walk {
     levels: Vec<Level>,
-    depth_max: usize,
+    patterns: Arc<Patterns>,
 }
 
 impl Walk {
     /// Starts at `base`, whose path is `path`.
-    pub fn start(base: &OwnedFd, path: Arc<Path>, depth_max: Option<usize>) -> Result<Walk, Errno> {
+    pub fn start(base: &OwnedFd, path: Arc<Path>, patterns: Arc<Patterns>) -> Result<Walk, Errno> {
         let level = Level { entries: read(base.as_fd(), OsStr::new("."))?, path };
-        Ok(Walk { levels: vec![level], depth_max: depth_max.unwrap_or(usize::MAX) })
+        Ok(Walk { levels: vec![level], patterns })
     }
 
     /// The next step, or none at the end.
@@ -138,8 +131,8 @@ impl Walk {
             return Some(Step::Other);
         }
         Some(match level.look(name, entry.file_type()) {
-            Ok(Looked::File(file)) => Step::File(level.path.clone(), file),
-            Ok(Looked::Folder) if depth > self.depth_max => Step::Other,
+            Ok(Looked::File(file)) => Step::File(Found { folder: level.path.clone(), file }),
+            Ok(Looked::Folder) if !self.patterns.enters(&level.path.join(name)) => Step::Other,
             Ok(Looked::Folder) if depth >= FOLDERS_DEEP_MAX => {
                 Step::Unreadable(level.path.join(name), Errno::NAMETOOLONG)
             }
@@ -205,51 +198,30 @@ mod tests {
         folder
     }
 
-    fn files(walk: &mut Walk) -> Vec<(Arc<Path>, File)> {
+    fn walk(folder: &Path, patterns: &[&str]) -> Vec<PathBuf> {
+        let texts: Vec<String> = patterns.iter().map(|pattern| format!("{}/{pattern}", folder.display())).collect();
+        let patterns = Arc::new(Patterns::parse(&texts).unwrap());
+        let mut walk = Walk::start(&open(folder).unwrap(), folder.into(), patterns).unwrap();
         std::iter::from_fn(|| walk.next())
-            .filter_map(|step| if let Step::File(folder, file) = step { Some((folder, file)) } else { None })
+            .filter_map(
+                |step| if let Step::File(Found { folder, file }) = step { Some(folder.join(file.name)) } else { None },
+            )
             .collect()
     }
 
     #[test]
-    fn a_folder_swapped_for_a_link_is_not_entered_and_nothing_behind_it_deleted() {
+    fn a_folder_swapped_for_a_link_is_not_entered() {
         let folder = folders();
         let (inside, outside) = (folder.path().join("inside"), folder.path().join("outside"));
         let base = open(folder.path()).unwrap();
-        let path: Arc<Path> = folder.path().into();
-        let found = files(&mut Walk::start(&base, path.clone(), None).unwrap());
-        let (_, file) = found.iter().find(|(folder, _)| folder.ends_with("inside")).unwrap();
-        let held = open(&inside).unwrap();
-
         std::fs::rename(&inside, folder.path().join("moved")).unwrap();
         symlink(&outside, &inside).unwrap();
         // The way down that the walk would take if it had seen the folder before the swap.
-        let level = Level { entries: read(base.as_fd(), OsStr::new(".")).unwrap(), path: path.clone() };
+        let level = Level { entries: read(base.as_fd(), OsStr::new(".")).unwrap(), path: folder.path().into() };
         assert!(matches!(level.enter(OsStr::new("inside")), Err(Errno::NOTDIR | Errno::LOOP)));
-        // The way by path that deletions take, at the end and in the middle of a path.
+        // The way by path that changes take, at the end and in the middle of a path.
         assert_eq!(open(&inside).unwrap_err(), (inside.clone(), Errno::NOTDIR));
         assert_eq!(open(&inside.join("deeper")).unwrap_err(), (inside.clone(), Errno::NOTDIR));
-        // A folder that was open before the swap still is the same one.
-        assert_eq!(delete(held.as_fd(), file, false), Ok(Deletion::Done));
-        assert!(outside.join("x.log").exists() && !folder.path().join("moved/x.log").exists());
-    }
-
-    #[test]
-    fn a_file_that_changed_or_went_is_left() {
-        let folder = folders();
-        let inside = open(&folder.path().join("inside")).unwrap();
-        let (_, file) = files(&mut Walk::start(&inside, folder.path().into(), None).unwrap()).remove(0);
-        let path = folder.path().join("inside/x.log");
-
-        assert_eq!(delete(inside.as_fd(), &file, true), Ok(Deletion::Done));
-        std::fs::write(&path, "another line").unwrap();
-        assert_eq!(delete(inside.as_fd(), &file, false), Ok(Deletion::Changed));
-        std::fs::remove_file(&path).unwrap();
-        symlink(folder.path().join("outside/x.log"), &path).unwrap();
-        assert_eq!(delete(inside.as_fd(), &file, false), Ok(Deletion::Changed));
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(delete(inside.as_fd(), &file, false), Ok(Deletion::Gone));
-        assert!(folder.path().join("outside/x.log").exists());
     }
 
     #[test]
@@ -261,10 +233,10 @@ mod tests {
             deep.push("d");
             std::fs::create_dir(&deep).unwrap();
         }
-        let base = open(folder.path()).unwrap();
-        let count = |depth| files(&mut Walk::start(&base, folder.path().into(), depth).unwrap()).len();
-        assert_eq!(count(Some(0)), 1);
-        assert_eq!(count(Some(3)), 4);
-        assert_eq!(count(None), FOLDERS_DEEP_MAX);
+        let count = |pattern| walk(folder.path(), &[pattern]).len();
+        assert_eq!(count("*"), 1);
+        assert_eq!(count("*/*/*/f"), 4);
+        assert_eq!(count("**/f"), FOLDERS_DEEP_MAX);
+        assert_eq!(walk(folder.path(), &["*", "d/d/f"]).len(), 1, "another base is not entered");
     }
 }

@@ -1,16 +1,20 @@
-//! `clean-logs` on real folders: against a plain model, hostile links, files that vanish.
+//! `clean-logs` on real folders: against a plain model, files that vanish. The hostile and the strange are in
+//! `hostile.rs`, what is compressed in `compress.rs`.
+
+mod compress;
+mod hostile;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::context::tests::Recorder;
+use super::group::log_name;
 use super::*;
 use crate::core::time::Timestamp;
 
@@ -61,8 +65,8 @@ async fn clean(settings: CleanLogs) -> (Value, String) {
 fn tree() -> impl Strategy<Value = Vec<(String, u64, usize)>> {
     let path = (
         prop::sample::select(vec!["", "a/", "b/", "a/c/"]),
-        0..12u32,
-        prop::sample::select(vec!["log", "log.1", "txt"]),
+        0..5u32,
+        prop::sample::select(vec!["log", "log.1", "log-20261101.gz", "txt"]),
     );
     prop::collection::vec((path, 0..60u64, 0..50usize), 0..40)
         .prop_map(|files| files.into_iter().map(|((f, n, e), age, size)| (format!("{f}{n}.{e}"), age, size)).collect())
@@ -78,6 +82,7 @@ proptest! {
         older_than in prop::option::of(1..60u64),
         keep_files in prop::option::of(0..4u32),
         keep_size in prop::option::of(0..300u64),
+        group in prop::sample::select(vec![Group::Name, Group::Folder, Group::All]),
     ) {
         prop_assume!(older_than.is_some() || keep_files.is_some() || keep_size.is_some());
         let folder = tempfile::tempdir().unwrap();
@@ -88,35 +93,33 @@ proptest! {
         }
         fs::create_dir_all(folder.path().join("empty")).unwrap();
         let everything = model.clone();
-        // Newest first; among files of the same age the later name counts as newer within a folder.
         model.retain(|name, (age, _)| name.ends_with(".txt") || older_than.is_none_or(|limit| *age <= limit));
-        if let Some(keep_files) = keep_files {
-            let all = model.clone();
-            model.retain(|name, (age, _)| {
-                let parent = Path::new(name).parent();
-                let newer = all.iter().filter(|(other, (other_age, _))| {
-                    Path::new(other).parent() == parent && !other.ends_with(".txt")
-                        && (*other_age < *age || (other_age == age && *other > name))
-                });
-                name.ends_with(".txt") || newer.count() < keep_files as usize
-            });
-        }
-        if let Some(keep_size) = keep_size {
-            let mut logs: Vec<_> = model.iter().filter(|(name, _)| !name.ends_with(".txt")).map(|(name, f)| (name.clone(), *f)).collect();
-            logs.sort_by_key(|(name, (age, _))| {
+        let group_of = |name: &str| match group {
+            Group::All => Default::default(),
+            Group::Folder => (Path::new(name).parent().map(Path::to_path_buf), None),
+            Group::Name => {
                 let path = Path::new(name);
-                (std::cmp::Reverse(*age), path.parent().unwrap().to_path_buf(), path.file_name().unwrap().to_owned())
-            });
-            let mut total: u64 = logs.iter().map(|(_, (_, size))| *size as u64).sum();
-            for (name, (_, size)) in logs {
-                if total > keep_size {
-                    model.remove(&name);
-                    total -= size as u64;
-                }
+                (path.parent().map(Path::to_path_buf), path.file_name().map(log_name))
+            }
+        };
+        // Oldest first; among files of the same age the later name counts as newer.
+        let mut logs: Vec<_> = model.iter().filter(|(name, _)| !name.ends_with(".txt")).map(|(name, f)| (name.clone(), *f)).collect();
+        logs.sort_by_key(|(name, (age, _))| {
+            let path = Path::new(name);
+            (std::cmp::Reverse(*age), path.parent().unwrap().to_path_buf(), path.file_name().unwrap().to_owned())
+        });
+        for (place, (name, (_, size))) in logs.iter().enumerate() {
+            let newer: Vec<_> =
+                logs[place + 1..].iter().filter(|(other, _)| group_of(other) == group_of(name)).collect();
+            let by_count = keep_files.is_some_and(|keep| newer.len() >= keep as usize);
+            let bytes: usize = newer.iter().map(|(_, (_, size))| size).sum::<usize>() + size;
+            let by_size = keep_size.is_some_and(|keep| bytes as u64 > keep);
+            if by_count || by_size {
+                model.remove(name);
             }
         }
         let settings = CleanLogs {
-            older_than: older_than.map(|days| Duration::from_secs(days * DAY)), keep_files, keep_size,
+            older_than: older_than.map(|days| Duration::from_secs(days * DAY)), keep_files, keep_size, group,
             ..settings(folder.path(), &["**/*.log*"])
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -144,7 +147,10 @@ async fn lines_progress_and_result_tell_what_was_done() {
     let result = worker.run(recorder.context(NOW)).await.unwrap();
     assert_eq!(
         result,
-        json!({"examined": 3, "deleted": 2, "bytes": 20, "would_delete": 0, "vanished": 0, "errors": 0, "dry_run": false})
+        json!({
+            "examined": 3, "deleted": 2, "truncated": 0, "compressed": 0, "bytes": 20, "left": 0, "vanished": 0,
+            "errors": 0, "first_errors": [], "dry_run": false,
+        })
     );
     let text = recorder.text();
     let line = format!(
@@ -153,7 +159,7 @@ async fn lines_progress_and_result_tell_what_was_done() {
     );
     assert!(text.contains(&line), "{text}");
     assert!(text.contains("new\\nline.log"), "{text}");
-    assert!(text.ends_with("deleted 2 of 3 files, 20 bytes; 0 errors"), "{text}");
+    assert!(text.ends_with("deleted 2 of 3 files, 20 bytes; 0 left, 0 errors"), "{text}");
     assert_eq!(recorder.progress.lock().unwrap().last(), Some(&(3, 3)));
 }
 
@@ -162,7 +168,7 @@ async fn a_dry_run_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("a.log"), 10, 40);
     let (result, text) = clean(CleanLogs { dry_run: true, ..settings(folder.path(), &["*.log"]) }).await;
-    assert_eq!((&result["deleted"], &result["would_delete"], &result["bytes"]), (&json!(0), &json!(1), &json!(0)));
+    assert_eq!((&result["deleted"], &result["would_delete"], &result["bytes"]), (&json!(null), &json!(1), &json!(10)));
     assert!(text.contains("would delete"), "{text}");
     assert_eq!(files(folder.path()), names(&["a.log"]));
 }
@@ -174,24 +180,6 @@ async fn a_file_of_two_patterns_counts_once() {
     let both = settings(folder.path(), &["a/*.log", "**/x*"]);
     let (result, _) = clean(CleanLogs { dry_run: true, ..both }).await;
     assert_eq!((&result["examined"], &result["would_delete"]), (&json!(1), &json!(1)));
-}
-
-#[tokio::test]
-async fn links_are_neither_followed_nor_deleted() {
-    let folder = tempfile::tempdir().unwrap();
-    let (logs, outside) = (folder.path().join("logs"), folder.path().join("outside"));
-    write(&outside.join("deep/x.log"), 1, 40);
-    write(&outside.join("y.log"), 1, 40);
-    write(&logs.join("z.log"), 1, 40);
-    symlink(&outside, logs.join("link")).unwrap();
-    symlink(outside.join("y.log"), logs.join("y.log")).unwrap();
-    symlink("missing", logs.join("dangling.log")).unwrap();
-    let (result, text) = clean(settings(&logs, &["**/*.log", "*/*.log"])).await;
-    assert_eq!((&result["deleted"], &result["errors"]), (&json!(1), &json!(0)), "{text}");
-    assert_eq!(files(&outside).len(), 2);
-    assert!(
-        logs.join("link").is_symlink() && logs.join("y.log").is_symlink() && logs.join("dangling.log").is_symlink()
-    );
 }
 
 #[tokio::test]
@@ -211,58 +199,7 @@ async fn a_missing_base_is_no_failure() {
     let folder = tempfile::tempdir().unwrap();
     let (result, text) = clean(settings(folder.path(), &["not/here/*.log"])).await;
     assert_eq!((&result["examined"], &result["errors"]), (&json!(0), &json!(0)));
-    assert!(text.contains("/not` does not exist, so there is nothing to delete for `"), "{text}");
-}
-
-/// Somebody swaps a folder for a link to another one, and back, as fast as they can.
-#[tokio::test]
-async fn a_folder_that_is_swapped_for_a_link_during_the_run_saves_nobody_elses_files() {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    let folder = tempfile::tempdir().unwrap();
-    let (logs, outside) = (folder.path().join("logs"), folder.path().join("outside"));
-    fs::create_dir_all(logs.join("sub")).unwrap();
-    for file in 0..20 {
-        write(&outside.join(format!("{file}.log")), 1, 40);
-    }
-    symlink(&outside, logs.join("swap")).unwrap();
-    let over = Arc::new(AtomicBool::new(false));
-    let swapper = std::thread::spawn({
-        let (over, from, to) = (over.clone(), logs.join("sub"), logs.join("swap"));
-        move || {
-            let mut swaps = 0u64;
-            while !over.load(Ordering::SeqCst) {
-                renameat_with(CWD, &from, CWD, &to, RenameFlags::EXCHANGE).unwrap();
-                swaps += 1;
-            }
-            swaps
-        }
-    });
-    let mut deleted = 0;
-    for _ in 0..60 {
-        for file in 0..20 {
-            // Written into whichever of the two is the folder now.
-            for name in ["sub", "swap"] {
-                let path = logs.join(name);
-                if path.symlink_metadata().unwrap().is_dir() && !path.is_symlink() {
-                    let _ = fs::write(logs.join(format!("{file}.tmp")), "x");
-                    write(&logs.join(format!("{file}.tmp")), 1, 40);
-                    let _ = renameat_with(
-                        CWD,
-                        logs.join(format!("{file}.tmp")),
-                        CWD,
-                        path.join(format!("mine-{file}.log")),
-                        RenameFlags::empty(),
-                    );
-                }
-            }
-        }
-        let outcome = settings(&logs, &["**/*.log"]).worker().unwrap().run(Recorder::new().context(NOW)).await;
-        deleted += outcome.unwrap()["deleted"].as_u64().unwrap();
-        assert!((0..20).all(|file| outside.join(format!("{file}.log")).exists()));
-    }
-    over.store(true, Ordering::SeqCst);
-    assert!(swapper.join().unwrap() > 0);
-    assert!(deleted > 0);
+    assert!(text.contains("/not` does not exist, so there is nothing to clean for `"), "{text}");
 }
 
 #[tokio::test]
@@ -272,7 +209,12 @@ async fn files_that_vanish_during_the_run_are_reported_and_the_rest_goes_on() {
         write(&folder.path().join(format!("{file}.log")), 1, 40);
     }
     // By count, all files are looked at before the first is deleted; the newest name goes last.
-    let settings = CleanLogs { older_than: None, keep_files: Some(0), ..settings(folder.path(), &["*.log"]) };
+    let settings = CleanLogs {
+        older_than: None,
+        keep_files: Some(0),
+        group: Group::Folder,
+        ..settings(folder.path(), &["*.log"])
+    };
     let recorder = Recorder::new();
     let mut context = recorder.context(NOW);
     let (path, write_line) = (folder.path().to_path_buf(), context.log.clone());
@@ -292,30 +234,14 @@ async fn files_that_vanish_during_the_run_are_reported_and_the_rest_goes_on() {
     );
     assert!(text.contains("/5.log is gone already"), "{text}");
     assert!(text.contains("/6.log: it was changed meanwhile"), "{text}");
+    assert_eq!(result["left"], 1);
     assert_eq!(files(folder.path()), names(&["6.log"]));
 }
 
 #[tokio::test]
-async fn an_unreadable_folder_is_reported_and_the_rest_goes_on() {
+async fn thousands_of_files_in_a_folder_in_chunks_and_a_cancelled_run_is_completed_by_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    write(&folder.path().join("closed/x.log"), 1, 40);
-    write(&folder.path().join("open/x.log"), 1, 40);
-    let closed = folder.path().join("closed");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
-    if fs::read_dir(&closed).is_ok() {
-        eprintln!("skipped: whoever runs this may read every folder (root)");
-        return;
-    }
-    let (result, text) = clean(settings(folder.path(), &["**/*.log"])).await;
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-    assert_eq!((&result["deleted"], &result["errors"]), (&json!(1), &json!(1)));
-    assert!(text.contains("failed to read") && text.contains("/closed"), "{text}");
-}
-
-#[tokio::test]
-async fn ten_thousand_files_in_a_folder_in_chunks_and_a_cancelled_run_is_completed_by_the_next() {
-    let folder = tempfile::tempdir().unwrap();
-    for file in 0..10_000u64 {
+    for file in 0..4000u64 {
         write(&folder.path().join(format!("{file}.log")), 1, if file % 10 == 0 { 3 } else { 40 });
     }
     let worker = settings(folder.path(), &["*.log"]).worker().unwrap();
@@ -328,12 +254,12 @@ async fn ten_thousand_files_in_a_folder_in_chunks_and_a_cancelled_run_is_complet
     let error = worker.run(context).await.unwrap_err();
     assert!(error.is_cancelled());
     let left = files(folder.path()).len();
-    assert!((9_000..10_000).contains(&left), "{left}");
+    assert!((3000..4000).contains(&left), "{left}");
 
     let recorder = Recorder::new();
     let result = worker.run(recorder.context(NOW)).await.unwrap();
-    assert_eq!(files(folder.path()).len(), 1000);
-    assert_eq!(result["deleted"], left - 1000);
+    assert_eq!(files(folder.path()).len(), 400);
+    assert_eq!(result["deleted"], left - 400);
     assert!(recorder.progress.lock().unwrap().len() >= left / 1000);
 }
 
@@ -341,7 +267,8 @@ async fn ten_thousand_files_in_a_folder_in_chunks_and_a_cancelled_run_is_complet
 fn settings_are_checked_before_anything_runs() {
     let refused = |settings: CleanLogs| settings.worker().err().expect("refused").to_string();
     let paths = vec!["/l/*.log".to_owned()];
-    assert!(refused(CleanLogs { paths, ..CleanLogs::default() }).contains("give one of"));
+    assert!(refused(CleanLogs { paths: paths.clone(), ..CleanLogs::default() }).contains("give one of"));
+    assert!(CleanLogs { paths, compress: Compress::Zstd, ..CleanLogs::default() }.worker().is_ok());
     let path = |path: &str| CleanLogs { paths: vec![path.into()], keep_files: Some(1), ..CleanLogs::default() };
     assert!(refused(path("logs/*.log")).contains("must be absolute"));
     assert!(refused(CleanLogs { keep_files: Some(1), ..CleanLogs::default() }).contains("give 1 to 256"));
