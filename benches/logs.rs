@@ -96,9 +96,8 @@ fn clean(logs: &Path, settings: CleanLogs) {
         attempt: 1,
         args: serde_json::Value::Null,
         now: Timestamp(i64::try_from(now.as_millis()).expect("the clock is right")),
-        progress: Arc::new(|_, _, _| {
+        progress: Arc::new(|_, _, _| {}),
         timeout: None,
-    }),
         log: Arc::new(move |line| lines.write(line)),
         cancelled: Cancelled::new(cancelled),
     };

@@ -41,7 +41,7 @@ pub fn after_restart(old: &Config, new: &Config) -> Vec<String> {
             ("state_dir", shown(&config.state_dir)),
             ("socket", shown(&config.socket)),
             ("log.format", variant(config.log.format)),
-            ]
+        ]
     };
     changes(&places(old), &places(new)).into_iter().map(|change| format!("{change} takes a restart")).collect()
 }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
-use crate::database::Address;
 use super::problem::{Place, Report, quoted};
 use super::trust;
 use super::value::Wrong;
+use crate::database::Address;
 use crate::exec;
 
 /// Something that a key names.

@@ -141,9 +141,9 @@ fn takes(kind: &Kind) -> String {
         Kind::Octal => "file mode in octal, `\"0000\"` to `\"0777\"`".into(),
         Kind::Arguments => "table of names with a value each: text, number, `true` or `false`, a list of them".into(),
         Kind::Environment => "table of names with a text each".into(),
-        Kind::Assignments { count_max, bytes_max } => format!(
-            "table of 1 to {count_max} columns with an SQL expression each, at most {}", bytes(*bytes_max)
-        ),
+        Kind::Assignments { count_max, bytes_max } => {
+            format!("table of 1 to {count_max} columns with an SQL expression each, at most {}", bytes(*bytes_max))
+        }
         Kind::Table(_) => "table".into(),
         Kind::TableOrDuration(_) => "table, or a duration".into(),
         Kind::Tables(_) => "tables, each under a name".into(),

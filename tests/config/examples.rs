@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook::config::keys::{Kind, MAIN, Section};
-use daybook::config::{
-    Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load, reference_page,
-};
+use daybook::config::{Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load, reference_page};
 use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap};
 use daybook::database::Address;
 
