@@ -109,8 +109,8 @@ fn overview(state: &State, stopping: bool) -> Overview {
     problems.extend(orphans.iter().take(10).map(|(task, jobs)| {
         let name = &task.name;
         format!(
-            "task `{name}` is no longer in the config, {jobs} of its jobs are orphaned: they wait for its return, or \
-             for `daybook cancel` (`daybook jobs --orphaned` lists them)"
+            "task `{name}` is no longer in the config: its live jobs ({jobs}) are orphaned and wait for its return, or \
+             for `daybook cancel`; `daybook jobs --orphaned` lists them"
         )
         .into()
     }));

@@ -227,6 +227,9 @@ async fn serve(
         tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
         ready(&config);
     }
+    if early.reload_asked() {
+        reload_asked.notify_one();
+    }
     let ended = loop {
         if early.stop_asked() {
             break None;
@@ -341,8 +344,7 @@ async fn stop(daemon: &Daemon) {
     }
     if !daemon.idle_within(config.stop_timeout).await {
         daemon.attempts().stop_all(false);
-        let grace = config.tasks.values().map(|task| task.grace).max().unwrap_or_default();
-        if !daemon.idle_within(grace + REPORT_GRACE).await {
+        if !daemon.idle_within(daemon.attempts().longest_grace() + REPORT_GRACE).await {
             daemon.attempts().stop_all(true);
             daemon.idle_within(REPORT_GRACE).await;
         }
