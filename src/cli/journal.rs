@@ -17,6 +17,8 @@ use crate::core::id::JobId;
 use crate::error::Exit;
 use crate::{config, daemon};
 
+/// Characters of a sentence that are shown.
+const SENTENCE_MAX: usize = 300;
 /// Characters of a value that are shown.
 const VALUE_MAX: usize = 60;
 /// Events that are shown before those to come.
@@ -102,7 +104,8 @@ async fn print(answer: Answer, session: &mut Session, follow: bool) -> Result<()
         let Pairs(pairs) = serde_json::from_slice(line).map_err(Error::Garbled)?;
         let mut shown = String::new();
         for (name, value) in &pairs {
-            let value = plain(value.get());
+            // A sentence is shown whole.
+            let value = plain(value.get(), if name == "change" { SENTENCE_MAX } else { VALUE_MAX });
             match name.as_str() {
                 "seq" => shown.push_str(&format!("{value:>7}  ")),
                 "at" => shown.push_str(&format!("{value}  ")),
@@ -120,9 +123,9 @@ async fn print(answer: Answer, session: &mut Session, follow: bool) -> Result<()
 }
 
 /// A value as text: a string without its quotes, all of it bounded.
-fn plain(raw: &str) -> String {
+fn plain(raw: &str, max: usize) -> String {
     let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
-    let mut shown: String = text.chars().take(VALUE_MAX).collect();
+    let mut shown: String = text.chars().take(max).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
@@ -191,8 +194,8 @@ mod tests {
 
     #[test]
     fn values_are_plain_and_bounded() {
-        assert_eq!(plain("17"), "17");
-        assert_eq!(plain(r#""a \u001b[31m b""#), "a  [31m b");
-        assert_eq!(plain(&format!("\"{}\"", "é".repeat(70))).chars().count(), 61);
+        assert_eq!(plain("17", VALUE_MAX), "17");
+        assert_eq!(plain(r#""a \u001b[31m b""#, VALUE_MAX), "a  [31m b");
+        assert_eq!(plain(&format!("\"{}\"", "é".repeat(70)), VALUE_MAX).chars().count(), 61);
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use toml::de::DeTable;
 
 use super::failure::Failure;
 use super::{CONFIG_DEFAULT, Common};
@@ -21,20 +21,24 @@ pub fn find(common: &Common) -> Result<PathBuf, Failure> {
 }
 
 /// The socket that a config names. The rest of it is not looked at: a mistake elsewhere, on which the
-/// daemon goes on with its last good config, must not keep a client from it.
+/// daemon goes on with its last good config, must not keep a client from it. `daybook reload` is then told of it.
 fn named_by(config: &Path) -> Result<PathBuf, Failure> {
-    #[derive(Deserialize)]
-    struct Keys {
-        socket: Option<PathBuf>,
-    }
     let wrong = |cause: String| {
         Failure::new(Exit::Config, format!("failed to read the config `{}`", config.display()))
             .because(cause)
             .hint("`--socket PATH` names the daemon's socket without a config")
     };
     let text = std::fs::read_to_string(config).map_err(|e: io::Error| wrong(e.to_string()))?;
-    let keys: Keys = toml::from_str(&text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
-    let socket = keys.socket.unwrap_or_else(|| Config::default().socket);
+    let (document, errors) = DeTable::parse_recoverable(&text);
+    let socket = match document.get_ref().get("socket").map(|socket| socket.get_ref().as_str()) {
+        Some(Some(socket)) => PathBuf::from(socket),
+        Some(None) => return Err(wrong("`socket` must be text".to_owned())),
+        None => match errors.first() {
+            // It may be what the mistake has made unreadable.
+            Some(error) => return Err(wrong(error.to_string().trim_end().to_owned())),
+            None => Config::default().socket,
+        },
+    };
     let folder = std::path::absolute(config).map_err(|e| wrong(e.to_string()))?;
     Ok(folder.parent().unwrap_or(Path::new("/")).join(socket))
 }
@@ -54,6 +58,14 @@ mod tests {
         std::fs::write(&config, "socket = \"run/control.sock\"\nnonsense = 1\n").unwrap();
         assert_eq!(find(&common(Some("/s"), Some(&config))).unwrap(), Path::new("/s"));
         assert_eq!(find(&common(None, Some(&config))).unwrap(), folder.path().join("run/control.sock"));
+        std::fs::write(&config, "[task.a]\nshell = \nsocket = \"no\"\n").unwrap();
+        assert_eq!(
+            find(&common(None, Some(&config))).unwrap_err().exit,
+            Exit::Config,
+            "which one it names is not known"
+        );
+        std::fs::write(&config, "socket = \"c.sock\"\n[task.a]\nshell = \n").unwrap();
+        assert_eq!(find(&common(None, Some(&config))).unwrap(), folder.path().join("c.sock"));
         std::fs::write(&config, "").unwrap();
         assert_eq!(find(&common(None, Some(&config))).unwrap(), Path::new("/run/daybook/control.sock"));
     }

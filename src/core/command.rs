@@ -140,7 +140,7 @@ pub enum Ending {
 pub struct TaskDefinition {
     pub name: Box<str>,
     pub policy: TaskPolicy,
-    /// The first instant of each schedule after now.
+    /// The first instant of each schedule after now; not asked for where the task stays as it is.
     pub next: Vec<Option<Timestamp>>,
 }
 

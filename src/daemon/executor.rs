@@ -33,6 +33,8 @@ pub struct Attempts {
     processes: Processes,
     outputs: Outputs,
     config: RwLock<Arc<Config>>,
+    /// Of all tasks that this daemon has known: an attempt keeps the grace that it was started with.
+    longest_grace: Mutex<Duration>,
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
@@ -55,6 +57,7 @@ impl Attempts {
         Arc::new(Attempts {
             processes,
             outputs,
+            longest_grace: Mutex::new(longest_grace(&config)),
             config: RwLock::new(config),
             commands,
             workers: Mutex::default(),
@@ -70,7 +73,14 @@ impl Attempts {
 
     /// Attempts that start from now on are run as this config says.
     pub fn set_config(&self, config: Arc<Config>) {
+        let mut longest = self.longest_grace.lock().unwrap_or_else(PoisonError::into_inner);
+        *longest = longest_grace(&config).max(*longest);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// The longest time that an attempt under way may have between TERM and KILL.
+    pub fn longest_grace(&self) -> Duration {
+        *self.longest_grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends everything because the daemon stops. `at_once`: without asking.
@@ -205,6 +215,10 @@ impl Attempts {
             cancelled: Cancelled::new(cancel.subscribe()),
         })
     }
+}
+
+fn longest_grace(config: &Config) -> Duration {
+    config.tasks.values().map(|task| task.grace).max().unwrap_or_default()
 }
 
 /// The engine's side: starts and stops what the core has decided.

@@ -19,11 +19,12 @@ pub enum Wish {
 /// Signals that arrive before the runtime is there: opening a large journal can take a while.
 pub struct Early {
     stop: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Early {
     /// From now on a second SIGINT ends the process at once, with the exit code a shell gives for it, and a first
-    /// SIGINT or SIGTERM is noted. SIGHUP is noted by nobody yet: the config is about to be read anyway.
+    /// SIGINT or SIGTERM is noted, and so is SIGHUP: the config may have changed since it was read.
     pub fn arm() -> std::io::Result<Early> {
         let stop = Arc::new(AtomicBool::new(false));
         let asked = Arc::new(AtomicBool::new(false));
@@ -33,8 +34,14 @@ impl Early {
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register(signal, stop.clone())?;
         }
-        signal_hook::flag::register(SIGHUP, Arc::new(AtomicBool::new(false)))?;
-        Ok(Early { stop })
+        let reload = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, reload.clone())?;
+        Ok(Early { stop, reload })
+    }
+
+    /// Whether somebody has asked to reload.
+    pub fn reload_asked(&self) -> bool {
+        self.reload.load(Ordering::Relaxed)
     }
 
     /// Whether somebody has asked to stop.

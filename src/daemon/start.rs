@@ -261,6 +261,9 @@ async fn serve(
         ready(&config);
     }
     tokio::spawn(manager::attend(daemon.clone()));
+    if early.reload_asked() {
+        reload_asked.notify_one();
+    }
     let ended = loop {
         if early.stop_asked() {
             break None;
@@ -354,7 +357,7 @@ async fn end_leftovers(state: &State, socket: &Path) {
 async fn stop(daemon: &Daemon) {
     let config = daemon.config();
     tracing::info!(timeout = ?config.stop_timeout, "stopping: no more attempts are started");
-    let grace = config.tasks.values().map(|task| task.grace).max().unwrap_or_default();
+    let grace = daemon.attempts().longest_grace();
     // A service manager need not know our `stop_timeout`: it is told how long all of this may take.
     let within = config.stop_timeout.saturating_add(grace).saturating_add(2 * REPORT_GRACE + STOP_GRACE);
     manager::stopping("stopping: what runs may end", within);

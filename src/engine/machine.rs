@@ -240,8 +240,15 @@ impl Machine {
     pub fn define(&mut self, tasks: Vec<(Box<str>, TaskPolicy)>) -> Vec<Box<str>> {
         let at = self.at();
         self.settle_leaving(&tasks);
-        let tasks: Vec<TaskDefinition> =
-            tasks.into_iter().map(|(name, policy)| self.calendar.define(name, policy, at)).collect();
+        let mut definition = |(name, policy): (Box<str>, TaskPolicy)| {
+            // Of a task that stays as it is nobody asks, and to find the next instant of a rare schedule takes time.
+            let known = self.state.task_named(&name).filter(|task| !task.removed);
+            match known.is_some_and(|task| *task.policy == policy) {
+                true => TaskDefinition { name, policy, next: Vec::new() },
+                false => self.calendar.define(name, policy, at),
+            }
+        };
+        let tasks: Vec<TaskDefinition> = tasks.into_iter().map(&mut definition).collect();
         match self.run(&Command::DefineTasks { tasks }) {
             Ok(Answer::Defined { changed }) => changed,
             other => unreachable!("defining tasks is never refused: {other:?}"),

@@ -190,3 +190,23 @@ fn every_code_and_every_route_is_documented() {
         assert!(docs.contains(&format!("{route}`")), "docs/api.md does not have {route}");
     }
 }
+
+#[test]
+fn orphans_can_be_listed_alone() {
+    let served = Served::start();
+    assert_eq!(get(&served, "/v1/jobs?orphaned=1").json(), json!([]));
+    served.fake.orphan(5);
+    let listed = get(&served, "/v1/jobs?orphaned=1").json();
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["id"]), (Some(1), &json!(5)));
+    assert_eq!((&listed[0]["state"], &listed[0]["orphaned"]), (&json!("retryable"), &json!(true)));
+    assert_eq!(get(&served, "/v1/jobs/4").json()["orphaned"], false);
+    assert_eq!(get(&served, "/v1/jobs?orphaned=maybe").status, 400);
+}
+
+#[test]
+fn a_reload_is_answered_after_the_sweep_if_asked() {
+    let served = Served::start();
+    assert_eq!(post(&served, "/v1/reload", "").json()["sweep"], json!(null));
+    assert_eq!(post(&served, "/v1/reload", r#"{"wait":true}"#).json()["sweep"]["findings"], 2);
+    assert_eq!(post(&served, "/v1/reload", r#"{"wiat":true}"#).json()["code"], "unknown_field");
+}

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -131,10 +134,10 @@ fn a_config_that_cannot_be_read_changes_nothing() {
             fs::remove_file(&main).unwrap();
         }
         break_it();
-        // The client must not need the config to find the socket.
         let answer = daemon.send("POST", "/v1/reload", r#"{"wait":true}"#);
         assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("config_invalid")), "{what}");
         assert!(answer.json()["detail"].as_str().unwrap().contains(expected), "{what}: {}", answer.text());
+        assert_eq!(reload(&place).0, 3, "{what}: whoever asks, and wherever the socket is");
         let status = daemon.get("/v1/status");
         assert!(status["problems"][0].as_str().unwrap().contains(expected), "{what}: {status}");
         let job = daemon.add(json!({ "task": "ok" }));
@@ -187,6 +190,35 @@ fn a_daemon_of_root_starts_on_no_file_that_others_may_write() {
     fs::set_permissions(place.config_file(), fs::Permissions::from_mode(0o666)).unwrap();
     assert_eq!(reload(&place).0, 3);
     daemon.stop();
+}
+
+/// Who is not root reads what it can, whoever may write to it.
+#[test]
+fn another_user_reads_what_it_can() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(std::env::var_os("CI").is_none(), "this test needs root");
+        return eprintln!("skipped: it takes root to become another user");
+    }
+    const NOBODY: u32 = 65534;
+    let place = Place::new("[task.ok]\nshell = \"true\"\n");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(place.dir(), 0o755);
+    let program = place.path("daybook");
+    // By another process: who starts one while a file is open for writing here would have it open as well.
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_daybook")).arg(&program).status().unwrap();
+    assert!(copied.success());
+    let check = || {
+        let mut command = Command::new(&program);
+        command.args(["check", "--config"]).arg(place.config_file()).current_dir("/").uid(NOBODY).gid(NOBODY);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    mode(&place.config_file(), 0o666);
+    assert_eq!(check(), (Some(0), String::new()));
+    mode(&place.config_file(), 0o600);
+    let (code, told) = check();
+    assert_eq!(code, Some(3));
+    assert!(told.contains("daybook.toml: cannot be read: Permission denied"), "{told}");
 }
 
 /// Twenty at once, while the file changes: each is answered, and the last one finds the last file.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::daemon::{Daemon, Place, touch};
+use crate::daemon::{Daemon, Place, touch, until};
 use crate::said;
 
 const STAYS: &str = "[task.stays]\nshell = \"true\"\n";
@@ -41,7 +41,7 @@ fn orphans_are_shown_and_wait_for_their_task_or_for_a_person() {
     assert!(said(&place.cli(["tasks"])).lines().any(|line| line.starts_with("goes") && line.contains("removed")));
     let status = daemon.get("/v1/status");
     assert_eq!(status["jobs"]["orphaned"], 2);
-    assert!(status["problems"][0].as_str().unwrap().contains("2 of its jobs are orphaned"), "{status}");
+    assert!(status["problems"][0].as_str().unwrap().contains("its live jobs (2) are orphaned"), "{status}");
 
     for job in [failed, later, done] {
         let answer = daemon.send("POST", &format!("/v1/jobs/{job}/retry"), "");
@@ -89,4 +89,21 @@ fn a_running_one_runs_to_its_end_and_an_interrupted_one_is_kept_over_restarts() 
     daemon.wait_state(second, "completed");
     assert_eq!(place.read("ran"), "1\n2\n");
     daemon.stop();
+}
+
+#[test]
+fn a_stop_leaves_an_orphan_the_grace_that_it_was_started_with() {
+    let stays = "[task.stays]\nshell = \"true\"\ngrace = \"0s\"\n";
+    // Its end takes longer than the daemon would wait for the tasks that it still knows.
+    let goes = "[task.goes]\ngrace = \"1m\"\nshell = \"\"\"trap 'sleep 3; touch $DIR/ended; exit' TERM; touch $DIR/runs; \
+                while :; do sleep 0.02; done\"\"\"\n";
+    let place = Place::with_top("stop_timeout = \"0s\"", &format!("{stays}{goes}"));
+    let daemon = place.start();
+    let job = daemon.add(json!({ "task": "goes" }));
+    daemon.wait_state(job, "running");
+    until("it can be asked to end", || place.path("runs").exists().then_some(()));
+    place.configure("stop_timeout = \"0s\"", stays);
+    daemon.post("/v1/reload", json!({}));
+    daemon.stop();
+    assert!(place.path("ended").exists(), "it was killed before its grace had passed");
 }

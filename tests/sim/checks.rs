@@ -100,7 +100,7 @@ pub fn booted(before: &Durable, state: &State, now: Timestamp) {
         let old = before.jobs.get(*id).unwrap();
         let task = state.task(old.task).unwrap();
         let Some(job) = state.job(*id) else {
-            let failed = task.policy.on_interrupt == OnInterrupt::Fail;
+            let failed = task.policy.on_interrupt == OnInterrupt::Fail && !task.removed;
             // A newer occurrence of a task whose overlap policy is `replace` may have come in its place.
             let replaced = old.cold.rare().occurrence.is_some();
             assert!(running.stopping.is_some() || failed || replaced, "job {id} ran, and is gone");
@@ -109,8 +109,11 @@ pub fn booted(before: &Durable, state: &State, now: Timestamp) {
         assert!(running.stopping.is_none(), "job {id} was to be cancelled");
         let held = job.crashes >= limits::CRASHES_MAX || task.policy.on_interrupt == OnInterrupt::Hold;
         match job.state {
+            JobState::Interrupted if task.removed => assert!(!job.cold.rare().held, "job {id} waits for its task"),
             JobState::Interrupted => assert!(held && job.cold.rare().held, "job {id} stays interrupted"),
-            JobState::Available => assert!(!held && task.policy.on_interrupt == OnInterrupt::Retry),
+            JobState::Available => {
+                assert!(!held && !task.removed && task.policy.on_interrupt == OnInterrupt::Retry, "job {id} goes on")
+            }
             other => panic!("job {id} is {other} before anything was started"),
         }
     }

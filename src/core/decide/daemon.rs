@@ -74,3 +74,25 @@ pub fn note_reload(changes: &[Box<str>], events: &mut Vec<Event>) -> Result<Answ
     events.extend((more > 0).then(|| changed(format!("and {more} more"))));
     Ok(Answer::Done)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_reload_notes_is_bounded() {
+        let noted = |count: usize| {
+            let changes: Vec<Box<str>> = (0..count).map(|number| format!("task {number} added").into()).collect();
+            let mut events = Vec::new();
+            note_reload(&changes, &mut events).expect("is never refused");
+            let last = match events.last() {
+                Some(Event::ConfigChanged(last)) => last.change.to_string(),
+                _ => String::new(),
+            };
+            (events.len(), last)
+        };
+        assert_eq!(noted(0), (0, String::new()));
+        assert_eq!(noted(limits::CHANGES_NOTED_MAX).1, "task 199 added");
+        assert_eq!(noted(200_000), (limits::CHANGES_NOTED_MAX + 1, "and 199800 more".to_owned()));
+    }
+}
