@@ -1,5 +1,7 @@
 //! `daybook daemon`
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 use super::failure::Failure;
@@ -62,11 +64,66 @@ impl From<daemon::Failure> for Failure {
             Why::File { .. } => (Exit::Disk, "check the path, its owner and its mode"),
             Why::Internal(_) => (Exit::Internal, "please report this, with the lines before it"),
         };
+        let hint = because_of_the_disk(&failure).unwrap_or(hint);
         let text = failure.to_string();
         let (message, causes): (String, Vec<String>) = match failure {
             Why::Config(_) => ("the config has errors".to_owned(), text.lines().map(str::to_owned).collect()),
             _ => (text, Vec::new()),
         };
         causes.into_iter().fold(Failure::new(exit, message).hint(hint), Failure::because)
+    }
+}
+
+/// What to do where the operating system has said that the disk is the reason.
+fn because_of_the_disk(failure: &daemon::Failure) -> Option<&'static str> {
+    let kind = failure.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    // What has come through the store is text only.
+    let text = failure.to_string();
+    match kind {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Some(FULL),
+        None if text.contains("os error 28") || text.contains("os error 122") => Some(FULL),
+        Some(ErrorKind::ReadOnlyFilesystem) => Some(READ_ONLY),
+        None if text.contains("os error 30") => Some(READ_ONLY),
+        Some(ErrorKind::PermissionDenied) => {
+            Some("the daemon's user must own the state folder and be able to enter it")
+        }
+        _ => None,
+    }
+}
+
+const FULL: &str = "the disk is full: make room and start it again, nothing acknowledged is lost. Files below `outputs` in the state \
+                    folder may be deleted; `journal` and `checkpoint` may not";
+const READ_ONLY: &str = "the disk is read-only: mount it for writing and start it again, nothing acknowledged is lost";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn hint(failure: daemon::Failure) -> String {
+        Failure::from(failure).hint.unwrap()
+    }
+
+    #[test]
+    fn a_disk_that_is_full_or_read_only_is_named_as_the_reason() {
+        let error = |errno: rustix::io::Errno| io::Error::from(errno);
+        let file = |errno| daemon::Failure::File {
+            what: "cannot make the folder",
+            path: "state".into(),
+            source: error(errno),
+        };
+        assert!(hint(file(rustix::io::Errno::NOSPC)).contains("make room"));
+        assert!(hint(file(rustix::io::Errno::ROFS)).contains("read-only"));
+        assert!(hint(file(rustix::io::Errno::ACCESS)).contains("must own"));
+        assert!(hint(file(rustix::io::Errno::NOTDIR)).contains("check the path"));
+        let journal = |errno| crate::journal::Error::Io {
+            what: "write",
+            path: Path::new("journal").into(),
+            source: error(errno),
+        };
+        assert!(hint(journal(rustix::io::Errno::NOSPC).into()).contains("make room"));
+        assert!(hint(journal(rustix::io::Errno::IO).into()).contains("journal verify"));
+        let stopped = history::Error::Stopped { reason: error(rustix::io::Errno::NOSPC).to_string() };
+        assert!(hint(stopped.into()).contains("make room"));
     }
 }

@@ -43,7 +43,9 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
 
 fn facts(job: &JobView, state: String, now: Timestamp) -> Vec<(&'static str, String)> {
     let at = |at: Option<Timestamp>| at.map_or_else(String::new, |at| format!("{} ({})", iso(at), relative(at, now)));
-    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().to_owned();
+    // What others have written may hold commands to the terminal.
+    let clean = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let text = |text: &Option<Box<str>>| text.as_deref().unwrap_or_default().chars().map(clean).collect::<String>();
     let ran = match (job.started_at, job.finished_at) {
         (Some(started), Some(finished)) => length(finished.since(started)),
         _ => String::new(),

@@ -205,7 +205,7 @@ mod tests {
         let section = |rows| Section { title: String::new(), columns: RUNS, rows: vec![Row::default(); rows] };
         let mut sections = [section(10), section(2), section(4)];
         shorten(&mut sections, 6 + 7);
-        assert_eq!(sections.map(|section| section.rows.len()), [2, 2, 3]);
+        assert_eq!(sections.map(|section| section.rows.len()), [3, 2, 2]);
         let mut sections = [section(3)];
         shorten(&mut sections, 0);
         assert_eq!(sections[0].rows.len(), 1, "one row stays");

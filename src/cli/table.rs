@@ -125,8 +125,7 @@ fn fit<'r>(columns: &[Column], rows: impl Iterator<Item = &'r Row>, width: Optio
         }
     }
     let Some(width) = width else { return widths };
-    let shown = widths.iter().filter(|width| **width > 0).count();
-    let room = width.saturating_sub(GAP * shown.saturating_sub(1));
+    let room = width.saturating_sub(GAP * widths.len().saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         let texts = widths.iter_mut().zip(columns).filter(|(_, column)| column.kind == Kind::Text);
         match texts.map(|(width, _)| width).filter(|width| **width > TEXT_MIN).max() {

@@ -19,8 +19,10 @@ use crate::core::time::Timestamp;
 use crate::core::view::JobView;
 use crate::engine::archive::Archive;
 
-/// Interrupted jobs that are looked at one by one, and removed tasks; of more, some are only counted.
+/// Interrupted jobs that are looked at one by one; of more, some are only counted.
 const LOOKED_AT_MAX: usize = 1000;
+/// Removed tasks of which the engine is asked whether they have jobs: a millisecond.
+const REMOVED_MAX: usize = 10_000;
 /// Bytes left on the disk of the state folder below which it is a problem.
 const FREE_MIN: u64 = 64 * 1024 * 1024;
 
@@ -59,9 +61,8 @@ type Orphans = Vec<(Box<str>, u64)>;
 impl Daemon {
     pub(super) async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
-        let mut seen = self.engine().act(move |machine, _| look(machine.state(), machine.is_draining())).await?;
-        let removed = seen.picture.tasks.values().filter(|task| task.removed).take(LOOKED_AT_MAX);
-        let removed: Vec<(TaskId, Box<str>)> = removed.map(|task| (task.id, task.name.clone())).collect();
+        let seen = self.engine().act(move |machine, _| look(machine.state(), machine.is_draining())).await?;
+        let (mut seen, removed) = blocking(move || Ok(with_removed(seen))).await?;
         let orphans = match removed.is_empty() {
             true => Orphans::new(),
             false => self.engine().read(move |state| orphans(state, removed)).await?,
@@ -117,6 +118,13 @@ impl Daemon {
     }
 }
 
+/// The tasks that are no longer in the config; there may be as many as there are tasks.
+fn with_removed(seen: Seen) -> (Seen, Vec<(TaskId, Box<str>)>) {
+    let removed = seen.picture.tasks.values().filter(|task| task.removed).take(REMOVED_MAX);
+    let removed = removed.map(|task| (task.id, task.name.clone())).collect();
+    (seen, removed)
+}
+
 fn orphans(state: &State, removed: Vec<(TaskId, Box<str>)>) -> Orphans {
     let live = |task: &TaskId| state.index().queues.get(task).map(|queue| u64::from(queue.live));
     removed.into_iter().filter_map(|(task, name)| Some((name, live(&task)?))).collect()
@@ -147,7 +155,7 @@ impl Lists {
         waiting.extend(orphans.iter().map(|(task, jobs)| orphaned(task, *jobs)));
         waiting.extend(discarded(picture, archive, now));
         // What is only counted: more than are looked at.
-        let unseen = seen.jobs.interrupted - seen.interrupted.len() as u64;
+        let unseen = seen.jobs.interrupted.saturating_sub(seen.interrupted.len() as u64);
         let waiting_jobs = waiting.iter().map(|one| one.jobs).sum::<u64>() + unseen;
         waiting.sort_by_key(|one| one.kind);
         waiting.truncate(SHOWN_MAX);

@@ -71,7 +71,9 @@ fn status_fits_the_screen() {
     for (columns, lines) in [(80, 24), (80, 30), (132, 43)] {
         let shown = on_terminal(&script, "status", columns, lines, &[]);
         assert!(shown.len() < lines.into(), "{} lines on a screen of {lines}: {shown:#?}", shown.len());
-        for word in ["degraded", "running: 41", "waits for a person", "quarantined", "missed within a day", "sweep"] {
+        for word in
+            ["degraded", "running: 41", "waits for a person", "retry 6 or cancel 6", "missed within a day", "sweep"]
+        {
             assert!(shown.iter().any(|line| plain(line).contains(word)), "{word}: {shown:#?}");
         }
     }
