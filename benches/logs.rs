@@ -17,7 +17,7 @@ use crate::support::{fresh, median, process, remove};
 const FILES: u32 = 100_000;
 /// As many rotations are to be left.
 const KEPT: u32 = 10;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 2;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Bytes of the output that the daemon keeps by default.
 const OUTPUT_MAX: u64 = 1 << 20;
