@@ -157,7 +157,8 @@ async fn run_statement(
         Kind::Postgres | Kind::Sqlite | Kind::MySql => {
             let values: Vec<Value> = statement.names.iter().map(|name| arguments::typed(value(name))).collect();
             let text = statement.text(|_| "?".to_owned());
-            let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check");
+            let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check")
+                && text.to_ascii_lowercase().contains("table");
             if connection.kind() == Kind::MySql && maintains {
                 return maintain(connection, &text, &values, doing).await;
             }
