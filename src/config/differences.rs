@@ -194,11 +194,19 @@ fn passivate_users(worker: &PassivateUsers) -> Vec<Shown> {
         ("columns.active", columns.active.clone()),
         ("columns.last_login", columns.last_login.clone()),
         ("columns.created", columns.created.clone()),
+        ("columns.tenant", columns.tenant.clone().unwrap_or_else(none)),
+        ("active", worker.active.clone()),
+        ("set", assignments(&worker.set)),
         ("where", worker.condition.clone().unwrap_or_else(none)),
         ("chunk", worker.chunk.to_string()),
         ("pause", in_words(worker.pause)),
         ("dry_run", worker.dry_run.to_string()),
     ]
+}
+
+fn assignments(set: &BTreeMap<String, String>) -> String {
+    let set: Vec<String> = set.iter().map(|(column, expression)| format!("{column} = {expression}")).collect();
+    set.join(", ")
 }
 
 fn clean_logs(worker: &CleanLogs) -> Vec<Shown> {

@@ -317,6 +317,7 @@ impl<'r> Table<'r> {
         let read = |entry: &Entry<'r>| {
             as_table(entry.value, || match entry.key.kind {
                 Kind::Environment => format!("write it as {key} = {{ NAME = \"value\" }}"),
+                Kind::Assignments { .. } => format!("write it as {key} = {{ column = \"expression\" }}"),
                 _ => format!("begin one with [{key}.NAME]"),
             })
         };
@@ -329,6 +330,28 @@ impl<'r> Table<'r> {
         let mut all: Vec<Named<'r>> = table.iter().map(named).collect();
         all.sort_by_key(|named| named.place);
         all
+    }
+
+    /// Names with a text each, in the order of the file; those with a wrong text are reported and left out.
+    pub fn assignments(&self, key: &str) -> Option<Vec<(&'r str, Place, &'r str)>> {
+        let &Kind::Assignments { count_max, bytes_max } = &self.entry(key)?.key.kind else {
+            unreachable!("`{key}` is declared as assignments")
+        };
+        let named = self.named(key);
+        if named.is_empty() || named.len() > count_max {
+            let message = format!("has {} entries, not 1 to {count_max}", named.len());
+            self.report(self.value_place(key), key, message, "leave the key out for its default");
+            return None;
+        }
+        let read = |named: &Named<'r>| match text(named.value.get_ref(), bytes_max) {
+            Ok(value) => Some((named.name, named.place, value)),
+            Err(wrong) => {
+                let full = full_name(&self.full(key), named.name);
+                self.context.report.add(named.place, full, wrong.message, wrong.hint);
+                None
+            }
+        };
+        Some(named.iter().filter_map(read).collect())
     }
 
     /// One of [`Table::named`] as a table; `full` is its full name.

@@ -240,12 +240,7 @@ fn spec(task: &Task, process: &Process) -> Spec {
 
 fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
     let made = match config {
-        WorkerConfig::PassivateUsers(users) => {
-            let database = database(&users.database, all)?;
-            let url =
-                database.address.url().map_err(|e| format!("the address of database `{}`: {e}", database.name))?;
-            users.clone().worker(&url)
-        }
+        WorkerConfig::PassivateUsers(users) => users.clone().worker(database(&users.database, all)?),
         WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
         WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, all)?)),
     };

@@ -41,7 +41,9 @@ async fn both_workers_find_something_to_do() {
     // The workers run a little later than the data was made.
     let later = NOW + Duration::from_secs(3600);
     let settings = PassivateUsers { database: "app".into(), ..PassivateUsers::default() };
-    let worker = settings.worker(&format!("sqlite://{}", dir.join(DATABASE).display())).unwrap();
+    let url = format!("sqlite://{}", dir.join(DATABASE).display());
+    let database = crate::database::Database { name: "app".into(), address: crate::database::Address::Url(url) };
+    let worker = settings.worker(database).unwrap();
     let result = worker.run(context(later)).await.unwrap();
     assert_eq!((&result["checked"], &result["unreadable"]), (&5000.into(), &0.into()));
     let passivated = result["passivated"].as_u64().unwrap();

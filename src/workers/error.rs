@@ -2,7 +2,8 @@
 //! error of the run: it is written to the output and counted in the result.
 
 use std::io;
-use std::path::PathBuf;
+
+use crate::database;
 
 /// Why a worker refused its settings or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +17,6 @@ pub enum Error {
     /// Asked to end; the next run goes on from here.
     #[error("finish: cancelled, {so_far}; the next run goes on from there")]
     Cancelled { so_far: String },
-    /// The database is of a kind that this worker does not speak.
-    #[error("use a database of the kind `{scheme}`: this worker speaks `sqlite` (sqlite:///path/to/file.db)")]
-    Scheme { scheme: String },
-    /// The url names no file that could be opened.
-    #[error(
-        "open database `{path}`: {problem}; correct the url of `[databases.{database}]` (a worker never creates a database)"
-    )]
-    NoDatabase { database: String, path: PathBuf, problem: String },
     /// The table is not there, or is a view.
     #[error("find table `{table}` in database `{database}`: {problem}; correct `table`")]
     NoTable { database: String, table: String, problem: String },
@@ -32,17 +25,23 @@ pub enum Error {
         "find column `{column}` in table `{table}` of database `{database}`: {problem}; correct `columns.{setting}`"
     )]
     NoColumn { database: String, table: String, column: String, setting: &'static str, problem: String },
-    /// Somebody else held the database's lock all the time.
-    #[error("{doing} in database `{database}`: it was locked by another process for {seconds} s")]
-    Busy { database: String, doing: &'static str, seconds: u64 },
-    /// The database said no.
-    #[error("{doing} in database `{database}`{hint}: {source}")]
-    Database { database: String, doing: &'static str, hint: &'static str, source: sqlx::Error },
-    /// A database could not be reached, or a statement failed.
-    #[error(transparent)]
-    Sql(#[from] crate::database::Error),
+    /// A column of a type that holds no moments.
+    #[error(
+        "read moments from `{column}` of table `{table}`: it is of the type `{kind}`; it must be a timestamp, a datetime or a date"
+    )]
+    Moments { table: String, column: String, kind: String },
+    /// Users were found and locked, and not all of them were changed.
+    #[error(
+        "change {wanted} users of table `{table}`: only {changed} were changed; look for a trigger or a rule that interferes"
+    )]
+    NotChanged { table: String, changed: u64, wanted: usize },
+    /// The database said no, or could not be reached.
+    #[error("{source}{hint}")]
+    Database { hint: &'static str, source: database::Error },
     /// A key that can be neither paged through nor shown.
-    #[error("page through `{column}` of table `{table}`: it holds a {kind}; a key is an integer, a text or a blob")]
+    #[error(
+        "page through `{column}` of table `{table}`: it holds a {kind}; a key is an integer, a text, a uuid or bytes"
+    )]
     Key { table: String, column: String, kind: String },
     /// A folder in the literal part of a path is a symbolic link, which nobody but the operator may decide to follow.
     #[error("clean `{pattern}`: `{folder}` is a symbolic link or no folder; write the path that it leads to")]
@@ -56,6 +55,22 @@ impl Error {
     /// Whether the run ended because it was asked to.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Error::Cancelled { .. })
+    }
+
+    /// Says where to look for the mistake, if the database refused a statement that the config has a part in.
+    pub(super) fn with_hint(self, hint: &'static str) -> Error {
+        match self {
+            Error::Database { source, .. } if source.cause() == database::Cause::Refused => {
+                Error::Database { hint, source }
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<database::Error> for Error {
+    fn from(source: database::Error) -> Error {
+        Error::Database { hint: "", source }
     }
 }
 

@@ -16,7 +16,7 @@ use std::pin::Pin;
 pub use clean_logs::CleanLogs;
 pub use context::{Cancelled, Context, LineSink, ProgressSink};
 pub use error::Error;
-pub use passivate_users::{Columns, PassivateUsers, Value, Values};
+pub use passivate_users::{Columns, PassivateUsers};
 pub use sql::Sql;
 
 /// The names that `worker = "..."` knows.

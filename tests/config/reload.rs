@@ -60,7 +60,8 @@ fn changes_are_told_in_words() {
         [task.users]
         worker = 'passivate-users'
         database = 'stats'
-        columns = { id = 'user_id' }
+        columns = { id = 'user_id', tenant = 'tenant_id' }
+        set = { is_active = 'false', note = \"'gone'\" }
         where = 'tenant_id = 7'
         [databases.stats]
         url_file = '/stats.url'
@@ -90,6 +91,8 @@ task gone removed
 other: shell true → worker clean-logs
 users: database app → stats
 users: columns.id id → user_id
+users: columns.tenant none → tenant_id
+users: set is_active = false → is_active = false, note = 'gone'
 users: where none → tenant_id = 7
 task cleanup added";
     assert_eq!(differences(&old, &new).join("\n"), expected);

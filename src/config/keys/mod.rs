@@ -92,6 +92,8 @@ pub enum Kind {
     Arguments,
     /// Names with a text each: environment variables.
     Environment,
+    /// Columns with an SQL expression each, of at most so many bytes.
+    Assignments { count_max: usize, bytes_max: usize },
     /// A table with these keys.
     Table(&'static Section),
     /// A table, or a duration in its place.

@@ -14,6 +14,8 @@ const IDENTIFIER_BYTES_MAX: usize = 128;
 /// Statements of one task, and bytes of one of them.
 const STATEMENTS_MAX: usize = 100;
 const STATEMENT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a condition or an expression in SQL.
+const SQL_BYTES_MAX: usize = 4096;
 
 const PROCESSES: &[HandlerKind] = &[HandlerKind::Command, HandlerKind::Shell];
 const STATEMENTS: &[HandlerKind] = &[HandlerKind::Sql];
@@ -278,15 +280,30 @@ pub const PASSIVATE_USERS: &[Key] = &[
     )
     .only(PASSIVATE),
     Key::new(
+        "active",
+        Kind::Text { bytes_max: SQL_BYTES_MAX },
+        Shown::Default(r#""true""#),
+        "What the column `active` of an active user equals, in SQL: `true`, `1`, `'on'`. All others are left alone.",
+    )
+    .only(PASSIVATE),
+    Key::new(
+        "set",
+        Kind::Assignments { count_max: 32, bytes_max: SQL_BYTES_MAX },
+        Shown::Default(r#"{ is_active = "false" }"#),
+        "What a user becomes: columns with an expression in SQL each, the column `active` among them, as in \
+         `{ status = \"'passive'\", passive_since = \"current_timestamp\" }`. Default: the column `active` becomes `false`.",
+    )
+    .only(PASSIVATE),
+    Key::new(
         "where",
-        Kind::Text { bytes_max: 4096 },
+        Kind::Text { bytes_max: SQL_BYTES_MAX },
         Shown::Example(r#""tenant_id = 7""#),
         "A condition in SQL that users must meet as well. Default: every user of every tenant.",
     )
     .only(PASSIVATE),
     Key::new(
         "chunk",
-        Kind::Integer { least: 1, most: 100_000 },
+        Kind::Integer { least: 1, most: 10_000 },
         Shown::Default("1000"),
         "Users in one transaction: small enough that nobody waits for it.",
     )
@@ -305,7 +322,12 @@ pub const COLUMNS: Section = Section {
     doc: "Letters, digits and `_`; one that is left out has its default.",
     keys: &[&[
         Key::new("id", Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX }, Shown::Nowhere, "The key of the table."),
-        Key::new("active", Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX }, Shown::Nowhere, "What is set to false."),
+        Key::new(
+            "active",
+            Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
+            Shown::Nowhere,
+            "Whether the user is active.",
+        ),
         Key::new(
             "last_login",
             Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
@@ -317,6 +339,12 @@ pub const COLUMNS: Section = Section {
             Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
             Shown::Nowhere,
             "When the user was created; counts where `last_login` is null.",
+        ),
+        Key::new(
+            "tenant",
+            Kind::Text { bytes_max: IDENTIFIER_BYTES_MAX },
+            Shown::Nowhere,
+            "To whom the user belongs; if it is given, the result counts users by it.",
         ),
     ]],
 };

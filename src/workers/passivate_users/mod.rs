@@ -1,16 +1,22 @@
 //! `passivate-users`: users not seen for a time become inactive. Here are its settings and their
-//! checks; a run is in `run.rs`, and the SQL of each kind of database in a file of its own.
+//! checks; a run is in `run.rs`, what is said to a database in `users.rs`, and what differs between kinds of databases in
+//! `table.rs` and `moment.rs`.
 
+mod moment;
 mod run;
-mod sqlite;
+mod statement;
+mod table;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod users;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Error, Run, Worker};
+use crate::database::Database;
 
 /// The name in the config.
 pub(super) const NAME: &str = "passivate-users";
@@ -19,8 +25,10 @@ pub(super) const NAME: &str = "passivate-users";
 const CHUNK_MAX: u32 = 10_000;
 /// Bytes of a table's or column's name.
 const IDENTIFIER_BYTES_MAX: usize = 128;
-/// Bytes of `where`.
-const WHERE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of `where`, of `active` and of an expression in `set`.
+const SQL_BYTES_MAX: usize = 16 * 1024;
+/// Columns in `set`.
+const SET_MAX: usize = 32;
 
 /// Settings of `passivate-users`.
 ///
@@ -37,8 +45,11 @@ pub struct PassivateUsers {
     pub table: String,
     /// Its columns.
     pub columns: Columns,
-    /// What the column `active` holds.
-    pub values: Values,
+    /// What the column `active` of an active user equals, in SQL: `true`, `1`, `'on'`. A user with any other value
+    /// is left alone.
+    pub active: String,
+    /// What is set, in SQL, by column. The column `active` is among them.
+    pub set: BTreeMap<String, String>,
     /// A condition in SQL that narrows the users down, as in `tenant_id = 3`. It is put into the
     /// statements as it is: whoever may write the config may write it.
     pub condition: Option<String>,
@@ -57,7 +68,8 @@ impl Default for PassivateUsers {
             inactive_after: Duration::from_secs(30 * 86_400),
             table: "users".into(),
             columns: Columns::default(),
-            values: Values::default(),
+            active: "true".into(),
+            set: [("is_active".to_owned(), "false".to_owned())].into(),
             condition: None,
             chunk: 1000,
             pause: Duration::from_millis(50),
@@ -69,14 +81,16 @@ impl Default for PassivateUsers {
 /// Columns of the table of users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns {
-    /// The key: unique, not NULL, with an index; integers, texts or blobs.
+    /// The key: unique, not NULL, with an index; integers, texts, uuids or bytes.
     pub id: String,
-    /// Whether the user is active; see [`Values`].
+    /// Whether the user is active; see [`PassivateUsers::active`].
     pub active: String,
     /// The moment of the last login; NULL where the user never logged in.
     pub last_login: String,
     /// The moment of creation.
     pub created: String,
+    /// To whom the user belongs; the result counts users by it.
+    pub tenant: Option<String>,
 }
 
 impl Default for Columns {
@@ -86,48 +100,16 @@ impl Default for Columns {
             active: "is_active".into(),
             last_login: "last_login_at".into(),
             created: "created_at".into(),
+            tenant: None,
         }
     }
-}
-
-/// What the column `active` holds; a user with any other value is left alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Values {
-    /// For an active user; 1 by default.
-    pub active: Value,
-    /// For an inactive one; 0 by default.
-    pub inactive: Value,
-}
-
-impl Default for Values {
-    fn default() -> Self {
-        Values { active: Value::Integer(1), inactive: Value::Integer(0) }
-    }
-}
-
-/// A value of the column `active`. In SQLite `true` and `false` are 1 and 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    Boolean(bool),
-    Integer(i64),
-    Text(String),
 }
 
 impl PassivateUsers {
-    /// The keys in the config, all of them.
-    pub const KEYS: [&str; 9] =
-        ["database", "inactive_after", "table", "columns", "values", "where", "chunk", "pause", "dry_run"];
-
-    /// The worker with these settings, for the database at `url`. Connects to nothing yet.
-    pub fn worker(self, url: &str) -> Result<Arc<dyn Worker>, Error> {
+    /// The worker with these settings, for this database. Connects to nothing yet.
+    pub fn worker(self, database: Database) -> Result<Arc<dyn Worker>, Error> {
         self.check()?;
-        let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        if scheme != "sqlite" {
-            // The url itself is not shown: it may hold a password.
-            let shown = if scheme.chars().all(|c| c.is_ascii_alphanumeric()) { scheme } else { "" };
-            return Err(Error::Scheme { scheme: shown.chars().take(32).collect() });
-        }
-        Ok(Arc::new(Passivator { settings: self, url: url.to_owned() }))
+        Ok(Arc::new(Passivator { settings: self, database }))
     }
 
     /// Finds values that cannot be used.
@@ -143,7 +125,8 @@ impl PassivateUsers {
             ("columns.last_login", &self.columns.last_login),
             ("columns.created", &self.columns.created),
         ];
-        for (key, name) in identifiers {
+        let tenant = self.columns.tenant.iter().map(|tenant| ("columns.tenant", tenant));
+        for (key, name) in identifiers.into_iter().chain(tenant).chain(self.set.keys().map(|column| ("set", column))) {
             if name.is_empty() || name.len() > IDENTIFIER_BYTES_MAX || name.chars().any(char::is_control) {
                 return refuse(key, name, "a name has 1 to 128 bytes and no control characters");
             }
@@ -154,21 +137,26 @@ impl PassivateUsers {
         if self.chunk == 0 || self.chunk > CHUNK_MAX {
             return refuse("chunk", &self.chunk.to_string(), "it must be 1 to 10000");
         }
-        if self.values.active == self.values.inactive {
-            return refuse("values", "the same twice", "active and inactive must differ");
+        if !self.set.contains_key(&self.columns.active) || self.set.len() > SET_MAX {
+            let problem =
+                "it must set the column `active`, or the same users would be found again, and at most 32 columns";
+            return refuse("set", &self.columns.active, problem);
         }
-        match &self.condition {
-            Some(condition) if condition.trim().is_empty() => refuse("where", condition, "leave it out instead"),
-            Some(condition) if condition.len() > WHERE_BYTES_MAX => refuse("where", condition, "it is over 16 KiB"),
-            _ => Ok(()),
+        let expressions = self.set.values().map(|expression| ("set", expression));
+        let condition = self.condition.iter().map(|condition| ("where", condition));
+        for (key, sql) in condition.chain([("active", &self.active)]).chain(expressions) {
+            if sql.trim().is_empty() || sql.len() > SQL_BYTES_MAX {
+                return refuse(key, sql, "it has 1 byte to 16 KiB, not only spaces");
+            }
         }
+        Ok(())
     }
 }
 
-/// The worker: its settings and the url of the database.
+/// The worker: its settings and where the database is.
 struct Passivator {
     settings: PassivateUsers,
-    url: String,
+    database: Database,
 }
 
 impl Worker for Passivator {
@@ -177,6 +165,6 @@ impl Worker for Passivator {
     }
 
     fn run(&self, context: Context) -> Run<'_> {
-        Box::pin(run::run(&self.settings, &self.url, context))
+        Box::pin(run::run(&self.settings, &self.database, context))
     }
 }

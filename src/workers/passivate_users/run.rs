@@ -1,145 +1,190 @@
-//! One run of `passivate-users`: count in pages, then passivate in chunks. No SQL is written here.
+//! One run of `passivate-users`: find who is to be passivated, then do it in chunks. No SQL is written here.
 //!
-//! The table is never locked for long, however large it is: it is read in pages, each a statement of its own, and
-//! written in chunks, each a transaction of its own that checks every user again. So a run that is
-//! killed leaves whole chunks, and the next run finds the rest by the same condition.
+//! Where an index leads to them and they are few, candidates are asked for at once: a run with nothing to do costs
+//! nothing. Else the table is read in pages, each a statement of its own, so that it is never
+//! held for long, however large it is. It is written in chunks, each a transaction of its own that checks every user
+//! again. So a run that is killed leaves whole chunks, and the next run finds the rest by the same condition.
 
-use serde_json::json;
+use std::time::Duration;
 
-use super::sqlite::Users;
-use super::users::{Candidate, Key};
+use super::tally::Tally;
+use super::users::{Candidate, Span, Users};
 use super::{Context, Error, PassivateUsers};
 use crate::core::time::Timestamp;
+use crate::database::{Database, Retry, Timeouts};
 
 /// Rows looked at by one statement: some milliseconds.
 const PAGE_ROWS: u32 = if cfg!(test) { 64 } else { 5000 };
+/// Candidates that are few.
+const FEW: usize = if cfg!(test) { 64 } else { 20_000 };
+/// The waits before users who were locked by somebody else are tried again; then they are left to the next run.
+const LOCKED_WAITS: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1600)];
 
-/// Rows that hold candidates: those behind `after`, up to `last`.
-struct Span {
-    after: Option<Key>,
-    last: Key,
-}
-
-/// What a run has counted so far.
-#[derive(Default)]
-struct Counts {
-    checked: u64,
-    candidates: u64,
-    unreadable: u64,
-    passivated: u64,
-    chunks: u64,
+fn limits() -> (Timeouts, Retry) {
+    let milliseconds = Duration::from_millis;
+    match cfg!(test) {
+        true => (
+            Timeouts { lock: milliseconds(50), ..Timeouts::default() },
+            Retry { tries: 20, first: milliseconds(5), longest: milliseconds(50) },
+        ),
+        false => (Timeouts::default(), Retry::default()),
+    }
 }
 
 /// Runs once.
-pub(super) async fn run(settings: &PassivateUsers, url: &str, context: Context) -> Result<serde_json::Value, Error> {
+pub(super) async fn run(
+    settings: &PassivateUsers,
+    database: &Database,
+    context: Context,
+) -> Result<serde_json::Value, Error> {
     let dry_run = context.dry_run(settings.dry_run)?;
-    let cutoff = (context.now - settings.inactive_after).0.div_euclid(1000);
-    let mut users = Users::open(settings, url, cutoff, context.cancelled.clone()).await?;
-    let mut counts = Counts::default();
-    let outcome = both_passes(settings, &context, &mut users, &mut counts, dry_run).await;
+    let cutoff = context.now - settings.inactive_after;
+    let mut users = Users::open(settings, database, limits(), cutoff, context.cancelled.clone()).await?;
+    let mut run = Run { settings, context: &context, users: &mut users, tally: Tally::default(), dry_run };
+    let outcome = run.all().await;
+    let tally = run.tally;
     users.close().await;
     match outcome {
-        Ok(true) => {}
-        Ok(false) => return Err(cancelled(&counts)),
-        // It stopped waiting for the lock because it was cancelled.
-        Err(Error::Busy { .. }) if context.cancelled.is_set() => return Err(cancelled(&counts)),
+        Ok(()) => {}
+        // Also one that waited to try again.
+        Err(_) if context.cancelled.is_set() => {
+            let so_far = format!("{} of {} users done", tally.passivated, tally.candidates);
+            return Err(Error::Cancelled { so_far });
+        }
         Err(error) => return Err(error),
     }
-    let kept = counts.candidates.saturating_sub(counts.passivated);
-    context.line(&format!(
-        "{} {} users of {} looked at, {} unreadable",
-        if dry_run { "would passivate" } else { "passivated" },
-        counts.passivated,
-        counts.checked,
-        counts.unreadable
-    ));
-    Ok(json!({
-        "checked": counts.checked,
-        "candidates": counts.candidates,
-        "passivated": if dry_run { 0 } else { counts.passivated },
-        "seen_meanwhile": if dry_run { 0 } else { kept },
-        "unreadable": counts.unreadable,
-        "chunks": counts.chunks,
-        "dry_run": dry_run,
-    }))
+    let would = if dry_run { "would passivate" } else { "passivated" };
+    let unreadable = tally.unreadable.map_or(String::new(), |unreadable| format!(", {unreadable} unreadable"));
+    context.line(&format!("{would} {} users of {} looked at{unreadable}", tally.passivated, tally.checked));
+    Ok(tally.result(dry_run))
 }
 
-fn cancelled(counts: &Counts) -> Error {
-    Error::Cancelled { so_far: format!("{} of {} users done", counts.passivated, counts.candidates) }
-}
-
-/// Whether it got to the end, and did not stop because it was cancelled.
-async fn both_passes(
-    settings: &PassivateUsers,
-    context: &Context,
-    users: &mut Users<'_>,
-    counts: &mut Counts,
+struct Run<'r, 'u> {
+    settings: &'r PassivateUsers,
+    context: &'r Context,
+    users: &'r mut Users<'u>,
+    tally: Tally,
     dry_run: bool,
-) -> Result<bool, Error> {
-    if users.sorts().await? {
-        let (table, id) = (&settings.table, &settings.columns.id);
-        context
-            .line(&format!("note: column `{id}` of table `{table}` has no index; with one, this would take less time"));
+}
+
+impl Run<'_, '_> {
+    async fn all(&mut self) -> Result<(), Error> {
+        if let Some(few) = self.users.few(FEW).await? {
+            self.tally.checked = few.len() as u64;
+            self.tally.candidates = few.len() as u64;
+            self.report();
+            let mut left = Vec::new();
+            for chunk in few.chunks(self.settings.chunk as usize) {
+                left.extend(self.chunk(chunk).await?);
+            }
+            return self.again(left).await;
+        }
+        if self.users.sorts() {
+            let (table, id) = (&self.settings.table, &self.settings.columns.id);
+            let note =
+                format!("note: column `{id}` of table `{table}` has no index; with one, this would take less time");
+            self.context.line(&note);
+        }
+        let spans = self.count().await?;
+        self.report();
+        for mut span in spans {
+            let mut left = Vec::new();
+            loop {
+                let chunk = self.users.candidates(&span, self.settings.chunk).await?;
+                let Some(last) = chunk.last() else { break };
+                span.after = Some(last.key.clone());
+                left.extend(self.chunk(&chunk).await?);
+                if chunk.len() < self.settings.chunk as usize {
+                    break;
+                }
+            }
+            self.again(left).await?;
+        }
+        Ok(())
     }
-    let Some(spans) = count(context, users, counts).await? else { return Ok(false) };
-    context.report(0, counts.candidates, "passivating users");
-    for span in spans {
-        let mut after = span.after;
+
+    /// The first pass: counts, and remembers where candidates are.
+    async fn count(&mut self) -> Result<Vec<Span>, Error> {
+        let mut spans = Vec::new();
+        let mut after = None;
         loop {
-            if context.cancelled.is_set() {
-                return Ok(false);
+            let (span, counts) = self.users.page(after.as_ref(), PAGE_ROWS).await?;
+            self.tally.checked += counts.rows;
+            self.tally.candidates += counts.candidates;
+            *self.tally.unreadable.get_or_insert(0) += counts.unreadable;
+            let last = span.last.clone();
+            if counts.candidates > 0 {
+                spans.push(span);
             }
-            let chunk = users.candidates(after.as_ref(), &span.last, settings.chunk).await?;
-            let Some(last) = chunk.last() else { break };
-            after = Some(last.key.clone());
-            let short = chunk.len() < settings.chunk as usize;
-            passivate(context, users, counts, chunk, dry_run).await?;
-            context.cancelled.pause(settings.pause).await;
-            if short {
-                break;
+            self.context.report(self.tally.checked, 0, "looking through users");
+            self.unless_cancelled()?;
+            match last {
+                Some(last) => after = Some(last),
+                None => return Ok(spans),
             }
         }
     }
-    Ok(true)
-}
 
-/// The first pass: counts, and remembers where candidates are. None when cancelled.
-async fn count(context: &Context, users: &mut Users<'_>, counts: &mut Counts) -> Result<Option<Vec<Span>>, Error> {
-    let mut spans = Vec::new();
-    let mut after = None;
-    while let Some(page) = users.page(after.as_ref(), PAGE_ROWS).await? {
-        counts.checked += page.rows;
-        counts.candidates += page.candidates;
-        counts.unreadable += page.unreadable;
-        let before = after.replace(page.last.clone());
-        if page.candidates > 0 {
-            spans.push(Span { after: before, last: page.last });
+    /// One chunk: its transaction, a line for each user, progress, the pause. Returns those who are left.
+    async fn chunk(&mut self, chunk: &[Candidate]) -> Result<Vec<Candidate>, Error> {
+        self.unless_cancelled()?;
+        let done = if self.dry_run { chunk.to_vec() } else { self.users.passivate(chunk).await? };
+        let verb = if self.dry_run { "would passivate" } else { "passivated" };
+        for user in &done {
+            let seen = Timestamp(user.seen.saturating_mul(1000));
+            let tenant =
+                user.tenant.as_deref().map_or(String::new(), |tenant| format!(" of {}", tenant.escape_debug()));
+            self.context.line(&format!("{verb} {}{tenant}, last seen {seen}", user.key));
         }
-        context.report(counts.checked, 0, "looking through users");
-        if context.cancelled.is_set() {
-            return Ok(None);
+        self.tally.add(&done, self.settings.columns.tenant.is_some());
+        self.report();
+        self.users.pause(self.settings.pause).await;
+        let mut done = done.into_iter().peekable();
+        // Both are in the order of their keys.
+        Ok(chunk.iter().filter(|user| done.next_if(|done| done.key == user.key).is_none()).cloned().collect())
+    }
+
+    /// Users whose rows were locked get some more chances; those who were seen meanwhile are left alone.
+    async fn again(&mut self, mut left: Vec<Candidate>) -> Result<(), Error> {
+        for wait in LOCKED_WAITS {
+            left = self.still(left).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            self.users.pause(wait).await;
+            let mut locked = Vec::new();
+            for chunk in left.chunks(self.settings.chunk as usize) {
+                locked.extend(self.chunk(chunk).await?);
+            }
+            left = locked;
+        }
+        let locked = self.still(left).await?;
+        for user in &locked {
+            self.context.line(&format!("left alone {}: its row was locked by somebody else", user.key));
+        }
+        self.tally.locked += locked.len() as u64;
+        Ok(())
+    }
+
+    async fn still(&mut self, left: Vec<Candidate>) -> Result<Vec<Candidate>, Error> {
+        let mut still = Vec::new();
+        for chunk in left.chunks(self.settings.chunk as usize) {
+            still.extend(self.users.still(chunk).await?);
+        }
+        Ok(still)
+    }
+
+    fn unless_cancelled(&self) -> Result<(), Error> {
+        match self.context.cancelled.is_set() {
+            true => Err(Error::Cancelled { so_far: String::new() }),
+            false => Ok(()),
         }
     }
-    Ok(Some(spans))
-}
 
-/// One chunk: its transaction, a line for each user, progress.
-async fn passivate(
-    context: &Context,
-    users: &mut Users<'_>,
-    counts: &mut Counts,
-    chunk: Vec<Candidate>,
-    dry_run: bool,
-) -> Result<(), Error> {
-    let done = if dry_run { chunk } else { users.passivate(&chunk).await? };
-    let verb = if dry_run { "would passivate" } else { "passivated" };
-    for user in &done {
-        let seen = Timestamp(user.seen.saturating_mul(1000));
-        context.line(&format!("{verb} {}, last seen {seen}", user.key));
+    fn report(&self) {
+        // Users may have become candidates since they were counted, or stopped being so.
+        let (current, total) = (self.tally.passivated, self.tally.candidates.max(self.tally.passivated));
+        self.context.report(current, total, "passivating users");
     }
-    counts.chunks += 1;
-    counts.passivated += done.len() as u64;
-    // Users may have become candidates since they were counted, or stopped being so.
-    context.report(counts.passivated, counts.candidates.max(counts.passivated), "passivating users");
-    Ok(())
 }

@@ -1,32 +1,52 @@
-//! What a run is told of users, whatever database they are in.
+//! All that `passivate-users` says to a database, whatever its kind: reading pages, passivating a chunk. What is done in which
+//! order, and when to stop, is `run.rs`'s.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::super::{Cancelled, Error};
+use super::PassivateUsers;
+use super::statement::{Statement, quoted};
+use super::table::{self, Table};
+use crate::core::time::Timestamp;
+use crate::database::{self, Database, Kind, Retry, Row, Session, Timeouts, Value};
 
 /// A user's key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Key {
-    Integer(i64),
-    Text(String),
-    Bytes(Vec<u8>),
+pub(super) struct Key(Value);
+
+impl Key {
+    #[cfg(test)]
+    pub fn of(number: i64) -> Key {
+        Key(Value::Integer(number))
+    }
 }
 
 /// As it is written to the output: one line, whatever it holds.
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Key::Integer(number) => number.fmt(f),
-            Key::Text(text) => text.escape_debug().fmt(f),
-            Key::Bytes(bytes) => {
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Value::Integer(number) => number.fmt(f),
+            Value::Text(text) => text.escape_debug().fmt(f),
+            Value::Bytes(bytes) => {
                 f.write_str("0x")?;
                 bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
+            Value::Null | Value::Boolean(_) | Value::Real(_) => f.write_str("?"),
         }
     }
 }
 
-/// What a page of rows holds.
+/// Rows that follow one another by their key: those behind `after`, up to `last`, where there are such bounds.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Span {
+    pub after: Option<Key>,
+    pub last: Option<Key>,
+}
+
+/// What a span holds.
 #[derive(Debug)]
-pub(super) struct Page {
-    /// Its last key.
-    pub last: Key,
+pub(super) struct Counts {
     pub rows: u64,
     /// Users who would be passivated.
     pub candidates: u64,
@@ -35,8 +55,404 @@ pub(super) struct Page {
 }
 
 /// A user who is, or was, to be passivated, and when it was last seen (seconds since 1970).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub key: Key,
     pub seen: i64,
+    pub tenant: Option<String>,
+}
+
+/// The table of users in a database.
+pub(super) struct Users<'a> {
+    settings: &'a PassivateUsers,
+    session: Session,
+    retry: Retry,
+    table: Table,
+    /// Who was seen before it is passivated.
+    cutoff: Timestamp,
+    cancelled: Cancelled,
+}
+
+impl<'a> Users<'a> {
+    /// Opens the database and finds the table and its columns. Creates nothing.
+    pub async fn open(
+        settings: &'a PassivateUsers,
+        database: &Database,
+        (timeouts, retry): (Timeouts, Retry),
+        cutoff: Timestamp,
+        cancelled: Cancelled,
+    ) -> Result<Self, Error> {
+        let mut session = Session::new(database.clone(), timeouts);
+        let mut failed = 0;
+        let found = loop {
+            let found = match session.connection().await {
+                Ok(connection) => table::find(connection, settings).await,
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) => break found,
+                Err(error) => wait(&mut session, &retry, &cancelled, &mut failed, error).await?,
+            }
+        };
+        match found {
+            Ok(table) => Ok(Users { settings, session, retry, table, cutoff, cancelled }),
+            Err(error) => {
+                session.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes the connection.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+
+    /// Whether reading in the order of the key takes a sort of the table for each page.
+    pub fn sorts(&self) -> bool {
+        !self.table.key_is_indexed
+    }
+
+    /// All candidates, if an index leads to them and they are at most `most`.
+    pub async fn few(&mut self, most: usize) -> Result<Option<Vec<Candidate>>, Error> {
+        let mut statement = self.select();
+        statement.push(&format!(" FROM {} WHERE ", self.table.name));
+        self.gone(&mut statement);
+        statement.push(&format!(" LIMIT {}", most + 1));
+        self.mind_the_index("off").await?;
+        let found = if self.uses_index(&statement).await? {
+            let rows = self.rows("look for users", &statement).await?;
+            let few = rows.len() <= most;
+            few.then(|| rows.iter().map(|row| self.candidate(row)).collect()).transpose()?
+        } else {
+            None
+        };
+        self.mind_the_index("on").await?;
+        Ok(found)
+    }
+
+    /// PostgreSQL believes its statistics, which know nothing of what the last run has changed a minute ago.
+    async fn mind_the_index(&mut self, scans: &str) -> Result<(), Error> {
+        if self.table.kind == Kind::Postgres {
+            let mut statement = Statement::new(Kind::Postgres);
+            statement.push(&format!(
+                "SELECT set_config('enable_seqscan', '{scans}', false), set_config('jit', '{scans}', false)"
+            ));
+            self.rows("choose a plan", &statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the server finds the rows of a statement by their moments in an index.
+    async fn uses_index(&mut self, statement: &Statement) -> Result<bool, Error> {
+        let mut explain = statement.clone();
+        let explained = match self.table.kind {
+            Kind::Sqlite => "EXPLAIN QUERY PLAN ",
+            Kind::Postgres => "EXPLAIN ",
+            Kind::MySql => "EXPLAIN FORMAT=JSON ",
+        };
+        explain.sql.insert_str(0, explained);
+        let plan = self.rows("explain a query", &explain).await?;
+        let texts = plan.iter().flatten().filter_map(|value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let column = self.settings.columns.last_login.as_str();
+        Ok(match self.table.kind {
+            // "SEARCH users USING INDEX seen (is_active=? AND last_login_at<?)"
+            Kind::Sqlite => {
+                let mut steps = texts.filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN")).peekable();
+                let by_index = |step: &str| {
+                    step.starts_with("SEARCH") && step.split_once('(').is_some_and(|(_, terms)| terms.contains(column))
+                };
+                steps.peek().is_some() && steps.all(by_index)
+            }
+            // "Index Cond: (last_login_at < ...)"
+            Kind::Postgres => texts.into_iter().any(|line| line.contains("Index Cond:") && line.contains(column)),
+            Kind::MySql => texts.into_iter().any(|text| {
+                serde_json::from_str(text).is_ok_and(|plan: serde_json::Value| uses_key_part(&plan, column))
+            }),
+        })
+    }
+
+    /// The next span of at most `rows_max` rows behind `after`, and what it holds.
+    pub async fn page(&mut self, after: Option<&Key>, rows_max: u32) -> Result<(Span, Counts), Error> {
+        let mut end = Statement::new(self.table.kind);
+        end.push(&format!("SELECT {} FROM {} WHERE ", self.table.key_read(), self.table.by_key));
+        let mut span = Span { after: after.cloned(), last: None };
+        self.within(&mut end, &span);
+        end.push(&format!(" ORDER BY {} LIMIT 1 OFFSET {}", self.table.key, rows_max.max(1) - 1));
+        let rows = self.rows("look through users", &end).await?;
+        span.last = rows.first().map(|row| self.key(row)).transpose()?;
+
+        let mut counts = Statement::new(self.table.kind);
+        counts.push("SELECT count(*), count(CASE WHEN ");
+        self.gone(&mut counts);
+        counts.push(" THEN 1 END), count(CASE WHEN ");
+        counts.push(&self.unreadable());
+        counts.push(&format!(" THEN 1 END) FROM {} WHERE ", self.table.by_key));
+        self.within(&mut counts, &span);
+        let rows = self.rows("count users", &counts).await?;
+        let count = |column: usize| match rows.first().and_then(|row| row.get(column)) {
+            Some(Value::Integer(count)) => u64::try_from(*count).unwrap_or(0),
+            _ => 0,
+        };
+        Ok((span, Counts { rows: count(0), candidates: count(1), unreadable: count(2) }))
+    }
+
+    /// At most `limit` users of a span who are to be passivated, in the order of their keys.
+    pub async fn candidates(&mut self, span: &Span, limit: u32) -> Result<Vec<Candidate>, Error> {
+        let mut statement = self.select();
+        statement.push(&format!(" FROM {} WHERE ", self.table.by_key));
+        self.within(&mut statement, span);
+        statement.push(" AND ");
+        self.gone(&mut statement);
+        statement.push(&format!(" ORDER BY {} LIMIT {limit}", self.table.key));
+        let rows = self.rows("look for users", &statement).await?;
+        rows.iter().map(|row| self.candidate(row)).collect()
+    }
+
+    /// Passivates those of `chunk` who still are to be, in one short transaction, and returns them. Users whose rows
+    /// somebody else has locked are left out.
+    ///
+    /// The rows are locked first, in the order of their keys, without waiting for those that somebody else has locked:
+    /// who waits for nobody is no part of a deadlock, and a locked user is one who is just being used.
+    /// The condition is checked again with the lock and once more by the change itself: a user who logged in
+    /// since the chunk was read stays active.
+    pub async fn passivate(&mut self, chunk: &[Candidate]) -> Result<Vec<Candidate>, Error> {
+        let lock = match self.table.kind {
+            // The whole database is locked.
+            Kind::Sqlite => "",
+            // Rows of other tables that refer to these users can still be written.
+            Kind::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
+            Kind::MySql => " FOR UPDATE SKIP LOCKED",
+        };
+        let locking = self.of(chunk, lock);
+        let mut failed = 0;
+        loop {
+            match self.transaction(&locking).await {
+                Ok(done) => return done,
+                Err(error) => self.wait(&mut failed, error).await?,
+            }
+        }
+    }
+
+    /// Those of `users` who still are to be passivated.
+    pub async fn still(&mut self, users: &[Candidate]) -> Result<Vec<Candidate>, Error> {
+        let statement = self.of(users, "");
+        let rows = self.rows("look for users", &statement).await?;
+        rows.iter().map(|row| self.candidate(row)).collect()
+    }
+
+    async fn transaction(&mut self, locking: &Statement) -> Result<Result<Vec<Candidate>, Error>, database::Error> {
+        let connection = self.session.connection().await?;
+        connection.begin().await?;
+        let rows = connection.rows("lock users", &locking.sql, &locking.values).await?;
+        let users: Result<Vec<Candidate>, Error> = rows.iter().map(|row| self.candidate(row)).collect();
+        let Ok(users) = users else { return Ok(users) };
+        let connection = self.session.connection().await?;
+        if users.is_empty() {
+            connection.rollback().await?;
+            return Ok(Ok(users));
+        }
+        let update = self.update(&users);
+        let connection = self.session.connection().await?;
+        let changed = connection.execute("passivate users", &update.sql, &update.values).await?;
+        if changed != users.len() as u64 {
+            connection.rollback().await?;
+            let (table, wanted) = (self.settings.table.clone(), users.len());
+            return Ok(Err(Error::NotChanged { table, changed, wanted }));
+        }
+        connection.commit().await?;
+        Ok(Ok(users))
+    }
+
+    fn update(&self, users: &[Candidate]) -> Statement {
+        let mut statement = Statement::new(self.table.kind);
+        // PostgreSQL wants the table's name alone here, MySQL its hint as well.
+        let target = if self.table.kind == Kind::MySql { &self.table.by_key } else { &self.table.name };
+        statement.push(&format!("UPDATE {target} SET "));
+        let set = self.settings.set.iter().map(|(column, expression)| {
+            // The line end closes a comment at its end.
+            format!("{} = ({expression}\n)", quoted(self.table.kind, column))
+        });
+        statement.push(&set.collect::<Vec<_>>().join(", ")).push(" WHERE ");
+        self.among(&mut statement, users);
+        statement.push(" AND ");
+        self.gone(&mut statement);
+        statement
+    }
+
+    /// What is read of a candidate.
+    fn select(&self) -> Statement {
+        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
+        let mut statement = Statement::new(self.table.kind);
+        statement.push(&format!(
+            "SELECT {}, CASE WHEN {login} IS NOT NULL THEN {} ELSE {} END, {}",
+            self.table.key_read(),
+            of_login.seconds(login),
+            of_created.seconds(created),
+            self.table.tenant_read()
+        ));
+        statement
+    }
+
+    /// Those of `users` who are to be passivated, in the order of their keys.
+    fn of(&self, users: &[Candidate], lock: &str) -> Statement {
+        let mut statement = self.select();
+        statement.push(&format!(" FROM {} WHERE ", self.table.by_key));
+        self.among(&mut statement, users);
+        statement.push(" AND ");
+        self.gone(&mut statement);
+        statement.push(&format!(" ORDER BY {}{lock}", self.table.key));
+        statement
+    }
+
+    fn among(&self, to: &mut Statement, users: &[Candidate]) {
+        to.push(&format!("{} IN (", self.table.key));
+        for (index, user) in users.iter().enumerate() {
+            if index > 0 {
+                to.push(", ");
+            }
+            self.table.key_bound(to, &user.key.0);
+        }
+        to.push(")");
+    }
+
+    fn within(&self, to: &mut Statement, span: &Span) {
+        let key = &self.table.key;
+        match &span.after {
+            Some(after) => {
+                to.push(&format!("{key} > "));
+                self.table.key_bound(to, &after.0);
+            }
+            None => {
+                to.push(&format!("{key} IS NOT NULL"));
+            }
+        }
+        if let Some(last) = &span.last {
+            to.push(&format!(" AND {key} <= "));
+            self.table.key_bound(to, &last.0);
+        }
+    }
+
+    /// Writes the condition for a candidate: active, among those that `where` names, and away for long. That is spelled
+    /// out as alternatives, each of which is a range of an index on (active, last login, creation); SQLite
+    /// sees that only if each says "active" for itself.
+    fn gone(&self, to: &mut Statement) {
+        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
+        let active = self.active();
+        for (index, range) in of_login.ranges().iter().enumerate() {
+            to.push(if index > 0 { " OR (" } else { "((" }).push(&active).push(" AND ");
+            of_login.before(to, login, self.cutoff, *range);
+            to.push(")");
+        }
+        for range in of_created.ranges() {
+            to.push(&format!(" OR ({active} AND {login} IS NULL AND "));
+            of_created.before(to, created, self.cutoff, *range);
+            to.push(")");
+        }
+        to.push(")").push(&self.chosen());
+    }
+
+    /// The condition for an active user of whom nobody knows when it was last seen.
+    fn unreadable(&self) -> String {
+        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
+        format!(
+            "{} AND ({} OR ({login} IS NULL AND ({created} IS NULL OR {}))){}",
+            self.active(),
+            of_login.unreadable(login),
+            of_created.unreadable(created),
+            self.chosen()
+        )
+    }
+
+    /// The line end closes a comment at its end.
+    fn active(&self) -> String {
+        format!("{} = ({}\n)", self.table.active, self.settings.active)
+    }
+
+    /// And among those that `where` names.
+    fn chosen(&self) -> String {
+        self.settings.condition.as_ref().map_or(String::new(), |condition| format!(" AND ({condition}\n)"))
+    }
+
+    fn candidate(&self, row: &Row) -> Result<Candidate, Error> {
+        let seen = match row.get(1) {
+            Some(Value::Integer(seen)) => *seen,
+            _ => 0,
+        };
+        let tenant = match row.get(2) {
+            Some(Value::Text(tenant)) => Some(tenant.clone()),
+            _ => None,
+        };
+        Ok(Candidate { key: self.key(row)?, seen, tenant })
+    }
+
+    /// The key in a row's first column.
+    fn key(&self, row: &Row) -> Result<Key, Error> {
+        let kind = match row.first() {
+            Some(key @ (Value::Integer(_) | Value::Text(_) | Value::Bytes(_))) => return Ok(Key(key.clone())),
+            Some(Value::Real(_)) => "REAL",
+            Some(Value::Boolean(_)) => "BOOLEAN",
+            Some(Value::Null) | None => "NULL",
+        };
+        let (table, column) = (self.settings.table.clone(), self.settings.columns.id.clone());
+        Err(Error::Key { table, column, kind: kind.to_owned() })
+    }
+
+    /// Runs a reading statement, again where it failed for a passing reason.
+    async fn rows(&mut self, doing: &str, statement: &Statement) -> Result<Vec<Row>, Error> {
+        let mut failed = 0;
+        loop {
+            let outcome = match self.session.connection().await {
+                Ok(connection) => connection.rows(doing, &statement.sql, &statement.values).await,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(rows) => return Ok(rows),
+                Err(error) => self.wait(&mut failed, error).await?,
+            }
+        }
+    }
+
+    async fn wait(&mut self, failed: &mut u32, error: database::Error) -> Result<(), Error> {
+        let outcome = wait(&mut self.session, &self.retry, &self.cancelled, failed, error).await;
+        outcome.map_err(|error| error.with_hint(" (check `active`, `set` and `where`)"))
+    }
+
+    /// Waits, unless cancelled: for users who are locked to be free again.
+    pub async fn pause(&self, pause: Duration) {
+        self.cancelled.pause(pause).await;
+    }
+}
+
+/// Waits before the next try, or gives the error back: it will not pass, it has been tried often enough, or the run is
+/// cancelled.
+async fn wait(
+    session: &mut Session,
+    retry: &Retry,
+    cancelled: &Cancelled,
+    failed: &mut u32,
+    error: database::Error,
+) -> Result<(), Error> {
+    let pause = session.failed(retry, failed, error)?;
+    cancelled.pause(pause).await;
+    if cancelled.is_set() { Err(Error::Cancelled { so_far: String::new() }) } else { Ok(()) }
+}
+
+/// Whether a plan, in the JSON of MySQL and MariaDB, looks a column up in an index.
+fn uses_key_part(plan: &serde_json::Value, column: &str) -> bool {
+    match plan {
+        // All of an index is read.
+        serde_json::Value::Object(object) if object.get("access_type").is_some_and(|kind| kind == "index") => false,
+        serde_json::Value::Object(object) => object.iter().any(|(key, value)| match (key.as_str(), value.as_array()) {
+            ("used_key_parts", Some(parts)) => {
+                parts.iter().any(|part| part.as_str().is_some_and(|part| part.eq_ignore_ascii_case(column)))
+            }
+            _ => uses_key_part(value, column),
+        }),
+        serde_json::Value::Array(values) => values.iter().any(|value| uses_key_part(value, column)),
+        _ => false,
+    }
 }
