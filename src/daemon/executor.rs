@@ -21,7 +21,7 @@ use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::Executor;
 use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
-use crate::workers::{self, Cancelled, Worker};
+use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
@@ -230,7 +230,7 @@ fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String
             let name = users.database.clone();
             let address = all.databases.get(&name).cloned();
             let address = address.ok_or_else(|| format!("there is no database `{name}` in the config"))?;
-            users.clone().worker(Database { name, address })
+            PassivateUsers::clone(users).worker(Database { name, address })
         }
         WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
     };

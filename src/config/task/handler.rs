@@ -26,7 +26,7 @@ pub(super) fn read(table: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<Han
             let worker = passivate_users::read(table)?;
             let place = table.value_place("database");
             uses.push(DatabaseUse { task: table.name.clone(), database: worker.database.clone(), place });
-            Some(Handler::Worker(WorkerConfig::PassivateUsers(worker)))
+            Some(Handler::Worker(WorkerConfig::PassivateUsers(Box::new(worker))))
         }
         HandlerKind::CleanLogs => {
             clean_logs::read(table).map(|worker| Handler::Worker(WorkerConfig::CleanLogs(worker)))

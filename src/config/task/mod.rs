@@ -63,7 +63,7 @@ pub enum Action {
 /// A built-in worker with what it was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WorkerConfig {
-    PassivateUsers(PassivateUsers),
+    PassivateUsers(Box<PassivateUsers>),
     CleanLogs(CleanLogs),
 }
 
