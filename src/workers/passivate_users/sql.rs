@@ -56,45 +56,77 @@ impl Sql<'_> {
         statement
     }
 
+    /// Locks those of `users` who are to be passivated, in the order of their keys. PostgreSQL does all with one statement: it
+    /// also changes them, so that the locks are held for no longer than that takes, whoever asked.
+    pub fn lock(&self, users: &[Candidate]) -> Statement {
+        let mut statement = Statement::new(self.table.kind);
+        match self.table.kind {
+            // The whole file is locked already.
+            Kind::Sqlite => return self.among(users),
+            Kind::MySql => {
+                statement = self.among(users);
+                statement.push(" FOR UPDATE SKIP LOCKED");
+            }
+            Kind::Postgres => {
+                let (table, key) = (&self.table.name, &self.table.key);
+                statement.push(&format!("WITH chosen AS MATERIALIZED (SELECT {key} AS chosen_key FROM {table} WHERE "));
+                self.keys(&mut statement, users);
+                statement.push(" AND ");
+                self.gone(&mut statement);
+                // Rows of other tables that refer to these users can still be written.
+                statement.push(&format!(" ORDER BY {key} FOR NO KEY UPDATE SKIP LOCKED) UPDATE {table} SET "));
+                statement.push(&self.assignments());
+                statement.push(&format!(" FROM chosen WHERE {key} = chosen.chosen_key AND "));
+                self.gone(&mut statement);
+                statement.push(&format!(" RETURNING {}", self.columns()));
+            }
+        }
+        statement
+    }
+
     /// Changes those of `users` who are to be passivated.
     pub fn update(&self, users: &[Candidate]) -> Statement {
         let mut statement = Statement::new(self.table.kind);
-        // PostgreSQL wants the table's name alone here, MySQL its hint as well.
-        let target = if self.table.kind == Kind::MySql { &self.table.by_key } else { &self.table.name };
-        statement.push(&format!("UPDATE {target} SET "));
-        let set = self.settings.set.iter().map(|(column, expression)| {
-            // The line end closes a comment at its end.
-            format!("{} = ({expression}\n)", quoted(self.table.kind, column))
-        });
-        statement.push(&set.collect::<Vec<_>>().join(", ")).push(" WHERE ");
+        statement.push(&format!("UPDATE {} SET {} WHERE ", self.table.by_key, self.assignments()));
         self.keys(&mut statement, users);
         statement.push(" AND ");
         self.gone(&mut statement);
         statement
     }
 
-    /// What is read of a candidate.
+    /// The line end closes a comment at the end of an expression.
+    fn assignments(&self) -> String {
+        let set = self.settings.set.iter();
+        let set = set.map(|(column, expression)| format!("{} = ({expression}\n)", quoted(self.table.kind, column)));
+        set.collect::<Vec<_>>().join(", ")
+    }
+
     fn select(&self) -> Statement {
-        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
         let mut statement = Statement::new(self.table.kind);
-        statement.push(&format!(
-            "SELECT {}, CASE WHEN {login} IS NOT NULL THEN {} ELSE {} END, {}",
+        statement.push(&format!("SELECT {}", self.columns()));
+        statement
+    }
+
+    /// What is read of a candidate.
+    fn columns(&self) -> String {
+        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
+        format!(
+            "{}, CASE WHEN {login} IS NOT NULL THEN {} ELSE {} END, {}",
             self.table.key_read(),
             of_login.seconds(login),
             of_created.seconds(created),
             self.table.tenant_read()
-        ));
-        statement
+        )
     }
 
     /// Those of `users` who are to be passivated, in the order of their keys.
-    pub fn among(&self, users: &[Candidate], lock: &str) -> Statement {
+    pub fn among(&self, users: &[Candidate]) -> Statement {
         let mut statement = self.select();
         statement.push(&format!(" FROM {} WHERE ", self.table.by_key));
         self.keys(&mut statement, users);
         statement.push(" AND ");
         self.gone(&mut statement);
-        statement.push(&format!(" ORDER BY {}{lock}", self.table.key));
+        statement.push(&format!(" ORDER BY {}", self.table.key));
         statement
     }
 

@@ -176,17 +176,9 @@ impl<'a> Users<'a> {
     /// The condition is checked again with the lock and once more by the change itself: a user who logged in
     /// since the chunk was read stays active.
     pub async fn passivate(&mut self, chunk: &[Candidate]) -> Result<Vec<Candidate>, Error> {
-        let lock = match self.sql.table.kind {
-            // The whole database is locked.
-            Kind::Sqlite => "",
-            // Rows of other tables that refer to these users can still be written.
-            Kind::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
-            Kind::MySql => " FOR UPDATE SKIP LOCKED",
-        };
-        let locking = self.sql.among(chunk, lock);
         let mut failed = 0;
         loop {
-            match self.transaction(&locking).await {
+            match self.transaction(chunk).await {
                 Ok(done) => return done,
                 Err(error) => self.wait(&mut failed, error).await?,
             }
@@ -195,24 +187,28 @@ impl<'a> Users<'a> {
 
     /// Those of `users` who still are to be passivated.
     pub async fn still(&mut self, users: &[Candidate]) -> Result<Vec<Candidate>, Error> {
-        let statement = self.sql.among(users, "");
+        let statement = self.sql.among(users);
         let rows = self.rows("look for users", &statement).await?;
         rows.iter().map(|row| self.candidate(row)).collect()
     }
 
-    async fn transaction(&mut self, locking: &Statement) -> Result<Result<Vec<Candidate>, Error>, database::Error> {
+    async fn transaction(&mut self, chunk: &[Candidate]) -> Result<Result<Vec<Candidate>, Error>, database::Error> {
+        let locking = self.sql.lock(chunk);
         let connection = self.session.connection().await?;
+        if self.sql.table.kind == Kind::Postgres {
+            let rows = connection.rows("passivate users", &locking.sql, &locking.values).await?;
+            return Ok(rows.iter().map(|row| self.candidate(row)).collect());
+        }
         connection.begin().await?;
         let rows = connection.rows("lock users", &locking.sql, &locking.values).await?;
         let users: Result<Vec<Candidate>, Error> = rows.iter().map(|row| self.candidate(row)).collect();
         let Ok(users) = users else { return Ok(users) };
+        let update = self.sql.update(&users);
         let connection = self.session.connection().await?;
         if users.is_empty() {
             connection.rollback().await?;
             return Ok(Ok(users));
         }
-        let update = self.sql.update(&users);
-        let connection = self.session.connection().await?;
         let changed = connection.execute("passivate users", &update.sql, &update.values).await?;
         if changed != users.len() as u64 {
             connection.rollback().await?;
