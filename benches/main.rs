@@ -9,11 +9,15 @@ mod commit;
 mod finish;
 mod idle;
 mod latency;
+mod passivate;
 mod recovery;
 mod schedule;
+#[path = "../tests/support/servers/mod.rs"]
+#[allow(dead_code, reason = "the tests need the rest")]
+mod servers;
 mod support;
 
-const PARTS: [(&str, fn()); 8] = [
+const PARTS: [(&str, fn()); 9] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -22,6 +26,7 @@ const PARTS: [(&str, fn()); 8] = [
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
     ("idle", idle::run),
+    ("passivate", passivate::run),
 ];
 
 fn main() {

@@ -22,7 +22,7 @@ use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::Executor;
 use crate::exec::{self, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
-use crate::workers::{self, Cancelled, Worker};
+use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
@@ -240,7 +240,7 @@ fn spec(task: &Task, process: &Process) -> Spec {
 
 fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String> {
     let made = match config {
-        WorkerConfig::PassivateUsers(users) => users.clone().worker(database(&users.database, all)?),
+        WorkerConfig::PassivateUsers(users) => PassivateUsers::clone(users).worker(database(&users.database, all)?),
         WorkerConfig::CleanLogs(logs) => logs.clone().worker(),
         WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, all)?)),
     };

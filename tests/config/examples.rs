@@ -37,7 +37,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
 
     let users = daybook::workers::PassivateUsers { database: "app".into(), ..Default::default() };
     let handler = &config.tasks["passivate-users"].handler;
-    assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(users)));
+    assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(Box::new(users))));
     let logs = daybook::workers::CleanLogs {
         paths: vec!["/var/log/app/**/*.log*".into()],
         older_than: Some(30 * DAY),

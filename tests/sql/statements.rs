@@ -28,7 +28,7 @@ fn the_rows_of_each_statement_are_the_result(base: &Base) {
     assert_eq!(view["progress"]["current"], 2);
     assert_eq!(view["progress"]["total"], 2);
     let output = daemon.send("GET", &format!("/v1/jobs/{job}/output"), "").text();
-    assert_eq!(output, "statement 1 of 2 (`update`): 3 rows\nstatement 2 of 2 (`delete`): 1 rows\n");
+    assert_eq!(output, "statement 1 of 2 (`update`): 3 rows\nstatement 2 of 2 (`delete`): 1 row\n");
     assert_eq!(base.number("SELECT count(*) FROM things WHERE id > 10"), 3);
     let tasks: Value = daemon.get("/v1/tasks");
     assert_eq!(tasks[0]["handler"], "sql");
