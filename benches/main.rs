@@ -10,11 +10,15 @@ mod finish;
 mod idle;
 mod latency;
 mod logs;
+mod passivate;
 mod recovery;
 mod schedule;
+#[path = "../tests/support/servers/mod.rs"]
+#[allow(dead_code, reason = "the tests need the rest")]
+mod servers;
 mod support;
 
-const PARTS: [(&str, fn()); 9] = [
+const PARTS: [(&str, fn()); 10] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -24,6 +28,7 @@ const PARTS: [(&str, fn()); 9] = [
     ("checkpoint", checkpoint::run),
     ("idle", idle::run),
     ("logs", logs::run),
+    ("passivate", passivate::run),
 ];
 
 fn main() {

@@ -18,7 +18,7 @@
 //! | `disk` | one sled directory, opened and used safely; the two above stand on it |
 //! | [`exec`] | attempts as processes: groups, time-outs, outputs, leftovers |
 //! | [`database`] | named databases: addresses, connections with time-outs, causes of errors |
-//! | [`workers`] | the built-in periodic handlers |
+//! | [`workers`] | the built-in periodic handlers, and statements of `sql` |
 //! | [`control`] | the API on the socket: server, client, error codes |
 //! | [`cli`] | a file per subcommand |
 //! | [`config`] | keys, files, checks, differences |

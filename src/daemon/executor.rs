@@ -23,7 +23,7 @@ use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::Executor;
 use crate::exec::{self, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
-use crate::workers::{self, Cancelled, Worker};
+use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
@@ -139,7 +139,7 @@ impl Attempts {
     fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
         let all = self.config();
         let made = match config {
-            WorkerConfig::PassivateUsers(users) => users.clone().worker(database(&users.database, &all)?),
+            WorkerConfig::PassivateUsers(users) => PassivateUsers::clone(users).worker(database(&users.database, &all)?),
             WorkerConfig::CleanLogs(logs) => {
                 let retention = self.retention.clone();
                 let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;

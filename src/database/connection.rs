@@ -74,9 +74,10 @@ impl Connection {
     /// Runs a statement and says how many rows it changed. `doing` is what it does, in words, for an error: "rebuild
     /// the index". Parameters are written `$1` for PostgreSQL, `?` for MySQL, either for SQLite.
     pub async fn execute(&mut self, doing: &str, sql: &str, values: &[Value]) -> Result<u64, Error> {
+        let keep = self.keeps_statements();
         let run = async {
             on!(self, link, DB => {
-                let query = bound::<DB>(sql, values).persistent(false);
+                let query = bound::<DB>(sql, values).persistent(keep);
                 query.execute(link).await.map(|done| done.rows_affected())
             })
         };
@@ -88,9 +89,10 @@ impl Connection {
 
     /// Runs a statement and returns its rows, all of them: the statement itself bounds how many they are.
     pub async fn rows(&mut self, doing: &str, sql: &str, values: &[Value]) -> Result<Vec<Row>, Error> {
+        let keep = self.keeps_statements();
         let run = async {
             on!(self, link, DB => {
-                let query = bound::<DB>(sql, values).persistent(false);
+                let query = bound::<DB>(sql, values).persistent(keep);
                 query.fetch_all(link).await.and_then(|rows| rows.iter().map(row::<DB>).collect::<sqlx::Result<Vec<Row>>>())
             })
         };
@@ -164,6 +166,13 @@ impl Connection {
     fn failed(&self, doing: &str, problem: &str, cause: Cause) -> Error {
         let (database, doing, problem) = (self.database.clone(), doing.to_owned(), problem.to_owned());
         Error::Statement { database, doing, problem, cause }
+    }
+
+    /// Whether prepared statements are kept for the next time. On MySQL they are: there, sqlx closes one that is not by a
+    /// packet that nobody answers, and as sqlx leaves Nagle's algorithm on, whatever is sent next waits for 40 ms. On
+    /// PostgreSQL they are not, as a kept one may be planned without a look at its values, and poolers lose it.
+    fn keeps_statements(&self) -> bool {
+        self.kind() == Kind::MySql
     }
 
     pub(super) fn error(&self, doing: &str, error: &sqlx::Error) -> Error {

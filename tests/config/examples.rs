@@ -38,7 +38,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
 
     let users = daybook::workers::PassivateUsers { database: "app".into(), ..Default::default() };
     let handler = &config.tasks["passivate-users"].handler;
-    assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(users)));
+    assert_eq!(*handler, Handler::Worker(WorkerConfig::PassivateUsers(Box::new(users))));
     let logs = daybook::workers::CleanLogs {
         paths: vec!["/var/log/app/**/*.log*".into()],
         older_than: Some(30 * DAY),
@@ -211,4 +211,18 @@ fn a_duration_for_backoff_is_the_same_wait_each_time() {
     let config = check_text("a.toml", "[task.a]\nshell = \"true\"\nbackoff = \"200ms\"").unwrap();
     let wait = Duration::from_millis(200);
     assert_eq!(config.tasks["a"].policy.backoff, Backoff { first: wait, factor: 1.0, max: wait, jitter: 0.0 });
+}
+
+#[test]
+fn the_examples_of_statements_load() {
+    let text = include_str!("../../docs/sql.md");
+    let examples: Vec<&str> =
+        text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        // With a url in place of a file, the statements are checked as well.
+        let example = example.replace("url_file = \"/etc/daybook/app.url\"", "url = \"postgres:///app\"");
+        let example = example.replace("credential = \"shop-url\"", "url = \"mysql:///shop\"");
+        check_text("docs/sql.md", example).unwrap();
+    }
 }

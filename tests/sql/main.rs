@@ -13,6 +13,7 @@ mod servers;
 
 mod arguments;
 mod base;
+mod deadlock;
 mod ends;
 mod outage;
 mod secrets;

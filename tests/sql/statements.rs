@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::base::Base;
+use crate::daemon::Place;
 use crate::on_each_database;
 
 on_each_database!(
@@ -11,6 +12,7 @@ on_each_database!(
     without_a_transaction_what_is_done_stays_done,
     indexes_are_rebuilt_without_a_transaction,
     a_statement_that_the_database_does_not_know_is_told,
+    the_examples_do_what_they_say,
 );
 
 fn the_rows_of_each_statement_are_the_result(base: &Base) {
@@ -26,7 +28,7 @@ fn the_rows_of_each_statement_are_the_result(base: &Base) {
     assert_eq!(view["progress"]["current"], 2);
     assert_eq!(view["progress"]["total"], 2);
     let output = daemon.send("GET", &format!("/v1/jobs/{job}/output"), "").text();
-    assert_eq!(output, "statement 1 of 2 (`update`): 3 rows\nstatement 2 of 2 (`delete`): 1 rows\n");
+    assert_eq!(output, "statement 1 of 2 (`update`): 3 rows\nstatement 2 of 2 (`delete`): 1 row\n");
     assert_eq!(base.number("SELECT count(*) FROM things WHERE id > 10"), 3);
     let tasks: Value = daemon.get("/v1/tasks");
     assert_eq!(tasks[0]["handler"], "sql");
@@ -59,7 +61,6 @@ fn without_a_transaction_what_is_done_stays_done(base: &Base) {
     assert_eq!(base.number("SELECT count(*) FROM things"), 1);
 }
 
-/// The second of the examples in docs/sql.md.
 fn indexes_are_rebuilt_without_a_transaction(base: &Base) {
     base.run(&["CREATE TABLE things (id integer, name varchar(20))", "CREATE INDEX things_name ON things (name)"]);
     let statements = base.choose(
@@ -85,4 +86,67 @@ fn a_statement_that_the_database_does_not_know_is_told(base: &Base) {
     let view = daemon.wait_state(job, "discarded");
     let error = view["error"].as_str().unwrap();
     assert!(error.contains("in database `app`") && error.contains("nothing"), "{error}");
+}
+
+/// One of the examples in docs/sql.md, on this database instead of its own.
+fn example(number: usize, base: &Base) -> Place {
+    let text = include_str!("../../docs/sql.md");
+    let example = text.split("```toml\n").nth(number).and_then(|rest| rest.split("```").next()).unwrap();
+    let name = base.choose("cache", "app", "shop");
+    let address = |line: &str| ["url", "credential"].iter().any(|key| line.starts_with(key));
+    let (mut ours, mut config) = (false, String::new());
+    for line in example.lines() {
+        if line.starts_with('[') {
+            ours = line == format!("[databases.{name}]");
+        }
+        match ours && address(line) {
+            true => config.push_str(&format!("url = \"{}\"\n", base.url())),
+            false => config.push_str(&format!("{line}\n")),
+        }
+    }
+    Place::new(&config)
+}
+
+fn the_examples_do_what_they_say(base: &Base) {
+    base.run(base.choose(
+        &["CREATE TABLE entries (expires_at integer)", "INSERT INTO entries VALUES (1), (unixepoch() + 1000)"][..],
+        &[
+            "CREATE TABLE sessions (expires_at timestamptz)",
+            "INSERT INTO sessions VALUES (now()), (now() - interval '10 days')",
+            "CREATE TABLE uploads (state text)",
+            "INSERT INTO uploads VALUES ('failed'), ('done'), ('abandoned')",
+        ],
+        &["CREATE TABLE carts (touched_at datetime)", "INSERT INTO carts VALUES (now()), (now() - interval 40 day)"],
+    ));
+    let place = example(base.choose(2, 1, 2), base);
+    let daemon = place.start();
+    let [clear, rebuild] = base.choose(
+        ["clear-cache", "rebuild-cache"],
+        ["clear-temporary", "rebuild-indexes"],
+        ["clear-carts", "rebuild-shop"],
+    );
+    let rows = |body: Value| {
+        let job = daemon.add(body);
+        daemon.wait_state(job, "completed")["result"]["statements"].clone()
+    };
+    assert_eq!(rows(json!({ "task": clear })), base.choose(json!([1]), json!([1, 2]), json!([1])));
+    assert_eq!(rows(json!({ "task": rebuild })).as_array().unwrap().len(), 2);
+    if base.choose(false, true, true) {
+        assert_eq!(rows(json!({ "task": clear, "args": { "days": -1 } }))[0], 1);
+    }
+}
+
+/// What docs/sql.md says of the time zone.
+#[test]
+fn a_session_is_in_utc_until_a_statement_says_otherwise() {
+    let Some(base) = Base::postgres() else { return };
+    base.run(&["CREATE TABLE zones (zone text)"]);
+    let place = base.place(
+        "[task.a]\ndatabase = \"app\"\nsql = [\"insert into zones values (current_setting('timezone'))\", \
+         \"set time zone 'Europe/Berlin'\", \"insert into zones values (current_setting('timezone'))\"]",
+    );
+    let daemon = place.start();
+    let job = daemon.add(json!({ "task": "a" }));
+    daemon.wait_state(job, "completed");
+    assert_eq!(base.number("SELECT count(*) FROM zones WHERE zone IN ('UTC', 'Europe/Berlin')"), 2);
 }

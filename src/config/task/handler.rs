@@ -39,7 +39,7 @@ pub(super) fn read(table: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<Han
         HandlerKind::PassivateUsers => {
             let worker = passivate_users::read(table)?;
             uses.push(usage(table, &worker.database, None));
-            Some(Handler::Worker(WorkerConfig::PassivateUsers(worker)))
+            Some(Handler::Worker(WorkerConfig::PassivateUsers(Box::new(worker))))
         }
         HandlerKind::Sql => {
             let (sql, places) = sql::read(table)?;

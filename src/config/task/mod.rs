@@ -64,7 +64,7 @@ pub enum Action {
 /// A built-in worker with what it was told, or what the daemon runs in the same way: statements of `sql`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkerConfig {
-    PassivateUsers(PassivateUsers),
+    PassivateUsers(Box<PassivateUsers>),
     CleanLogs(CleanLogs),
     Sql(Sql),
 }

@@ -1,9 +1,11 @@
 //! `passivate-users`: users not seen for a time become inactive. Here are its settings and their
-//! checks; a run is in `run.rs`, what is said to a database in `users.rs`, and what differs between kinds of databases in
-//! `table.rs` and `moment.rs`.
+//! checks; a run is in `run.rs`, what is done with a database in `users.rs`, what is said to it in `sql.rs`, and what
+//! differs between kinds of databases in `table.rs`, `moment.rs` and `plan.rs`.
 
 mod moment;
+mod plan;
 mod run;
+mod sql;
 mod statement;
 mod table;
 mod tally;

@@ -5,6 +5,7 @@
 //! held for long, however large it is. It is written in chunks, each a transaction of its own that checks every user
 //! again. So a run that is killed leaves whole chunks, and the next run finds the rest by the same condition.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::tally::Tally;
@@ -140,9 +141,8 @@ impl Run<'_, '_> {
         self.tally.add(&done, self.settings.columns.tenant.is_some());
         self.report();
         self.users.pause(self.settings.pause).await;
-        let mut done = done.into_iter().peekable();
-        // Both are in the order of their keys.
-        Ok(chunk.iter().filter(|user| done.next_if(|done| done.key == user.key).is_none()).cloned().collect())
+        let done: BTreeSet<String> = done.iter().map(|user| user.key.to_string()).collect();
+        Ok(chunk.iter().filter(|user| !done.contains(&user.key.to_string())).cloned().collect())
     }
 
     /// Users whose rows were locked get some more chances; those who were seen meanwhile are left alone.
@@ -161,7 +161,8 @@ impl Run<'_, '_> {
         }
         let locked = self.still(left).await?;
         for user in &locked {
-            self.context.line(&format!("left alone {}: its row was locked by somebody else", user.key));
+            self.context
+                .line(&format!("left alone {}: its row was locked by somebody else, or a trigger kept it", user.key));
         }
         self.tally.locked += locked.len() as u64;
         Ok(())

@@ -1,19 +1,19 @@
-//! All that `passivate-users` says to a database, whatever its kind: reading pages, passivating a chunk. What is done in which
-//! order, and when to stop, is `run.rs`'s.
+//! The table of users in an open database: reading pages, passivating a chunk, trying again. The statements are
+//! `sql.rs`'s; what is done in which order, and when to stop, is `run.rs`'s.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::super::{Cancelled, Error};
-use super::PassivateUsers;
-use super::statement::{Statement, quoted};
-use super::table::{self, Table};
+use super::sql::Sql;
+use super::statement::Statement;
+use super::{PassivateUsers, plan, table};
 use crate::core::time::Timestamp;
 use crate::database::{self, Database, Kind, Retry, Row, Session, Timeouts, Value};
 
 /// A user's key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key(Value);
+pub(super) struct Key(pub(super) Value);
 
 impl Key {
     #[cfg(test)]
@@ -64,12 +64,9 @@ pub(super) struct Candidate {
 
 /// The table of users in a database.
 pub(super) struct Users<'a> {
-    settings: &'a PassivateUsers,
+    sql: Sql<'a>,
     session: Session,
     retry: Retry,
-    table: Table,
-    /// Who was seen before it is passivated.
-    cutoff: Timestamp,
     cancelled: Cancelled,
 }
 
@@ -95,7 +92,7 @@ impl<'a> Users<'a> {
             }
         };
         match found {
-            Ok(table) => Ok(Users { settings, session, retry, table, cutoff, cancelled }),
+            Ok(table) => Ok(Users { sql: Sql { settings, table, cutoff }, session, retry, cancelled }),
             Err(error) => {
                 session.close().await;
                 Err(error)
@@ -110,15 +107,12 @@ impl<'a> Users<'a> {
 
     /// Whether reading in the order of the key takes a sort of the table for each page.
     pub fn sorts(&self) -> bool {
-        !self.table.key_is_indexed
+        !self.sql.table.key_is_indexed
     }
 
     /// All candidates, if an index leads to them and they are at most `most`.
     pub async fn few(&mut self, most: usize) -> Result<Option<Vec<Candidate>>, Error> {
-        let mut statement = self.select();
-        statement.push(&format!(" FROM {} WHERE ", self.table.name));
-        self.gone(&mut statement);
-        statement.push(&format!(" LIMIT {}", most + 1));
+        let statement = self.sql.all(most + 1);
         self.mind_the_index("off").await?;
         let found = if self.uses_index(&statement).await? {
             let rows = self.rows("look for users", &statement).await?;
@@ -133,7 +127,7 @@ impl<'a> Users<'a> {
 
     /// PostgreSQL believes its statistics, which know nothing of what the last run has changed a minute ago.
     async fn mind_the_index(&mut self, scans: &str) -> Result<(), Error> {
-        if self.table.kind == Kind::Postgres {
+        if self.sql.table.kind == Kind::Postgres {
             let mut statement = Statement::new(Kind::Postgres);
             statement.push(&format!(
                 "SELECT set_config('enable_seqscan', '{scans}', false), set_config('jit', '{scans}', false)"
@@ -146,52 +140,19 @@ impl<'a> Users<'a> {
     /// Whether the server finds the rows of a statement by their moments in an index.
     async fn uses_index(&mut self, statement: &Statement) -> Result<bool, Error> {
         let mut explain = statement.clone();
-        let explained = match self.table.kind {
-            Kind::Sqlite => "EXPLAIN QUERY PLAN ",
-            Kind::Postgres => "EXPLAIN ",
-            Kind::MySql => "EXPLAIN FORMAT=JSON ",
-        };
-        explain.sql.insert_str(0, explained);
+        explain.sql.insert_str(0, plan::explain(self.sql.table.kind));
         let plan = self.rows("explain a query", &explain).await?;
-        let texts = plan.iter().flatten().filter_map(|value| match value {
-            Value::Text(text) => Some(text.as_str()),
-            _ => None,
-        });
-        let column = self.settings.columns.last_login.as_str();
-        Ok(match self.table.kind {
-            // "SEARCH users USING INDEX seen (is_active=? AND last_login_at<?)"
-            Kind::Sqlite => {
-                let mut steps = texts.filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN")).peekable();
-                let by_index = |step: &str| {
-                    step.starts_with("SEARCH") && step.split_once('(').is_some_and(|(_, terms)| terms.contains(column))
-                };
-                steps.peek().is_some() && steps.all(by_index)
-            }
-            // "Index Cond: (last_login_at < ...)"
-            Kind::Postgres => texts.into_iter().any(|line| line.contains("Index Cond:") && line.contains(column)),
-            Kind::MySql => texts.into_iter().any(|text| {
-                serde_json::from_str(text).is_ok_and(|plan: serde_json::Value| uses_key_part(&plan, column))
-            }),
-        })
+        Ok(plan::uses(self.sql.table.kind, &plan, &self.sql.settings.columns.last_login))
     }
 
     /// The next span of at most `rows_max` rows behind `after`, and what it holds.
     pub async fn page(&mut self, after: Option<&Key>, rows_max: u32) -> Result<(Span, Counts), Error> {
-        let mut end = Statement::new(self.table.kind);
-        end.push(&format!("SELECT {} FROM {} WHERE ", self.table.key_read(), self.table.by_key));
         let mut span = Span { after: after.cloned(), last: None };
-        self.within(&mut end, &span);
-        end.push(&format!(" ORDER BY {} LIMIT 1 OFFSET {}", self.table.key, rows_max.max(1) - 1));
+        let end = self.sql.end_of_page(&span, rows_max);
         let rows = self.rows("look through users", &end).await?;
         span.last = rows.first().map(|row| self.key(row)).transpose()?;
 
-        let mut counts = Statement::new(self.table.kind);
-        counts.push("SELECT count(*), count(CASE WHEN ");
-        self.gone(&mut counts);
-        counts.push(" THEN 1 END), count(CASE WHEN ");
-        counts.push(&self.unreadable());
-        counts.push(&format!(" THEN 1 END) FROM {} WHERE ", self.table.by_key));
-        self.within(&mut counts, &span);
+        let counts = self.sql.counts(&span);
         let rows = self.rows("count users", &counts).await?;
         let count = |column: usize| match rows.first().and_then(|row| row.get(column)) {
             Some(Value::Integer(count)) => u64::try_from(*count).unwrap_or(0),
@@ -202,12 +163,7 @@ impl<'a> Users<'a> {
 
     /// At most `limit` users of a span who are to be passivated, in the order of their keys.
     pub async fn candidates(&mut self, span: &Span, limit: u32) -> Result<Vec<Candidate>, Error> {
-        let mut statement = self.select();
-        statement.push(&format!(" FROM {} WHERE ", self.table.by_key));
-        self.within(&mut statement, span);
-        statement.push(" AND ");
-        self.gone(&mut statement);
-        statement.push(&format!(" ORDER BY {} LIMIT {limit}", self.table.key));
+        let statement = self.sql.candidates(span, limit);
         let rows = self.rows("look for users", &statement).await?;
         rows.iter().map(|row| self.candidate(row)).collect()
     }
@@ -220,17 +176,9 @@ impl<'a> Users<'a> {
     /// The condition is checked again with the lock and once more by the change itself: a user who logged in
     /// since the chunk was read stays active.
     pub async fn passivate(&mut self, chunk: &[Candidate]) -> Result<Vec<Candidate>, Error> {
-        let lock = match self.table.kind {
-            // The whole database is locked.
-            Kind::Sqlite => "",
-            // Rows of other tables that refer to these users can still be written.
-            Kind::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
-            Kind::MySql => " FOR UPDATE SKIP LOCKED",
-        };
-        let locking = self.of(chunk, lock);
         let mut failed = 0;
         loop {
-            match self.transaction(&locking).await {
+            match self.transaction(chunk).await {
                 Ok(done) => return done,
                 Err(error) => self.wait(&mut failed, error).await?,
             }
@@ -239,142 +187,36 @@ impl<'a> Users<'a> {
 
     /// Those of `users` who still are to be passivated.
     pub async fn still(&mut self, users: &[Candidate]) -> Result<Vec<Candidate>, Error> {
-        let statement = self.of(users, "");
+        let statement = self.sql.among(users);
         let rows = self.rows("look for users", &statement).await?;
         rows.iter().map(|row| self.candidate(row)).collect()
     }
 
-    async fn transaction(&mut self, locking: &Statement) -> Result<Result<Vec<Candidate>, Error>, database::Error> {
+    async fn transaction(&mut self, chunk: &[Candidate]) -> Result<Result<Vec<Candidate>, Error>, database::Error> {
+        let locking = self.sql.lock(chunk);
         let connection = self.session.connection().await?;
+        if self.sql.table.kind == Kind::Postgres {
+            let rows = connection.rows("passivate users", &locking.sql, &locking.values).await?;
+            return Ok(rows.iter().map(|row| self.candidate(row)).collect());
+        }
         connection.begin().await?;
         let rows = connection.rows("lock users", &locking.sql, &locking.values).await?;
         let users: Result<Vec<Candidate>, Error> = rows.iter().map(|row| self.candidate(row)).collect();
         let Ok(users) = users else { return Ok(users) };
+        let update = self.sql.update(&users);
         let connection = self.session.connection().await?;
         if users.is_empty() {
             connection.rollback().await?;
             return Ok(Ok(users));
         }
-        let update = self.update(&users);
-        let connection = self.session.connection().await?;
         let changed = connection.execute("passivate users", &update.sql, &update.values).await?;
         if changed != users.len() as u64 {
             connection.rollback().await?;
-            let (table, wanted) = (self.settings.table.clone(), users.len());
+            let (table, wanted) = (self.sql.settings.table.clone(), users.len());
             return Ok(Err(Error::NotChanged { table, changed, wanted }));
         }
         connection.commit().await?;
         Ok(Ok(users))
-    }
-
-    fn update(&self, users: &[Candidate]) -> Statement {
-        let mut statement = Statement::new(self.table.kind);
-        // PostgreSQL wants the table's name alone here, MySQL its hint as well.
-        let target = if self.table.kind == Kind::MySql { &self.table.by_key } else { &self.table.name };
-        statement.push(&format!("UPDATE {target} SET "));
-        let set = self.settings.set.iter().map(|(column, expression)| {
-            // The line end closes a comment at its end.
-            format!("{} = ({expression}\n)", quoted(self.table.kind, column))
-        });
-        statement.push(&set.collect::<Vec<_>>().join(", ")).push(" WHERE ");
-        self.among(&mut statement, users);
-        statement.push(" AND ");
-        self.gone(&mut statement);
-        statement
-    }
-
-    /// What is read of a candidate.
-    fn select(&self) -> Statement {
-        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
-        let mut statement = Statement::new(self.table.kind);
-        statement.push(&format!(
-            "SELECT {}, CASE WHEN {login} IS NOT NULL THEN {} ELSE {} END, {}",
-            self.table.key_read(),
-            of_login.seconds(login),
-            of_created.seconds(created),
-            self.table.tenant_read()
-        ));
-        statement
-    }
-
-    /// Those of `users` who are to be passivated, in the order of their keys.
-    fn of(&self, users: &[Candidate], lock: &str) -> Statement {
-        let mut statement = self.select();
-        statement.push(&format!(" FROM {} WHERE ", self.table.by_key));
-        self.among(&mut statement, users);
-        statement.push(" AND ");
-        self.gone(&mut statement);
-        statement.push(&format!(" ORDER BY {}{lock}", self.table.key));
-        statement
-    }
-
-    fn among(&self, to: &mut Statement, users: &[Candidate]) {
-        to.push(&format!("{} IN (", self.table.key));
-        for (index, user) in users.iter().enumerate() {
-            if index > 0 {
-                to.push(", ");
-            }
-            self.table.key_bound(to, &user.key.0);
-        }
-        to.push(")");
-    }
-
-    fn within(&self, to: &mut Statement, span: &Span) {
-        let key = &self.table.key;
-        match &span.after {
-            Some(after) => {
-                to.push(&format!("{key} > "));
-                self.table.key_bound(to, &after.0);
-            }
-            None => {
-                to.push(&format!("{key} IS NOT NULL"));
-            }
-        }
-        if let Some(last) = &span.last {
-            to.push(&format!(" AND {key} <= "));
-            self.table.key_bound(to, &last.0);
-        }
-    }
-
-    /// Writes the condition for a candidate: active, among those that `where` names, and away for long. That is spelled
-    /// out as alternatives, each of which is a range of an index on (active, last login, creation); SQLite
-    /// sees that only if each says "active" for itself.
-    fn gone(&self, to: &mut Statement) {
-        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
-        let active = self.active();
-        for (index, range) in of_login.ranges().iter().enumerate() {
-            to.push(if index > 0 { " OR (" } else { "((" }).push(&active).push(" AND ");
-            of_login.before(to, login, self.cutoff, *range);
-            to.push(")");
-        }
-        for range in of_created.ranges() {
-            to.push(&format!(" OR ({active} AND {login} IS NULL AND "));
-            of_created.before(to, created, self.cutoff, *range);
-            to.push(")");
-        }
-        to.push(")").push(&self.chosen());
-    }
-
-    /// The condition for an active user of whom nobody knows when it was last seen.
-    fn unreadable(&self) -> String {
-        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
-        format!(
-            "{} AND ({} OR ({login} IS NULL AND ({created} IS NULL OR {}))){}",
-            self.active(),
-            of_login.unreadable(login),
-            of_created.unreadable(created),
-            self.chosen()
-        )
-    }
-
-    /// The line end closes a comment at its end.
-    fn active(&self) -> String {
-        format!("{} = ({}\n)", self.table.active, self.settings.active)
-    }
-
-    /// And among those that `where` names.
-    fn chosen(&self) -> String {
-        self.settings.condition.as_ref().map_or(String::new(), |condition| format!(" AND ({condition}\n)"))
     }
 
     fn candidate(&self, row: &Row) -> Result<Candidate, Error> {
@@ -397,7 +239,7 @@ impl<'a> Users<'a> {
             Some(Value::Boolean(_)) => "BOOLEAN",
             Some(Value::Null) | None => "NULL",
         };
-        let (table, column) = (self.settings.table.clone(), self.settings.columns.id.clone());
+        let (table, column) = (self.sql.settings.table.clone(), self.sql.settings.columns.id.clone());
         Err(Error::Key { table, column, kind: kind.to_owned() })
     }
 
@@ -439,20 +281,4 @@ async fn wait(
     let pause = session.failed(retry, failed, error)?;
     cancelled.pause(pause).await;
     if cancelled.is_set() { Err(Error::Cancelled { so_far: String::new() }) } else { Ok(()) }
-}
-
-/// Whether a plan, in the JSON of MySQL and MariaDB, looks a column up in an index.
-fn uses_key_part(plan: &serde_json::Value, column: &str) -> bool {
-    match plan {
-        // All of an index is read.
-        serde_json::Value::Object(object) if object.get("access_type").is_some_and(|kind| kind == "index") => false,
-        serde_json::Value::Object(object) => object.iter().any(|(key, value)| match (key.as_str(), value.as_array()) {
-            ("used_key_parts", Some(parts)) => {
-                parts.iter().any(|part| part.as_str().is_some_and(|part| part.eq_ignore_ascii_case(column)))
-            }
-            _ => uses_key_part(value, column),
-        }),
-        serde_json::Value::Array(values) => values.iter().any(|value| uses_key_part(value, column)),
-        _ => false,
-    }
 }

@@ -84,7 +84,7 @@ impl Session<'_> {
             self.context.report(index as u64, of as u64, &doing);
             let rows = self.one(statement, &doing).await?;
             self.rows.push(rows);
-            self.context.line(&format!("{doing}: {rows} rows"));
+            self.context.line(&format!("{doing}: {rows} {}", if rows == 1 { "row" } else { "rows" }));
             // The last one without a transaction is done, whoever would have liked it not to be.
             let last = index + 1 == of;
             if self.context.cancelled.is_set() && (transaction || !last) {
@@ -157,7 +157,8 @@ async fn run_statement(
         Kind::Postgres | Kind::Sqlite | Kind::MySql => {
             let values: Vec<Value> = statement.names.iter().map(|name| arguments::typed(value(name))).collect();
             let text = statement.text(|_| "?".to_owned());
-            let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check");
+            let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check")
+                && text.to_ascii_lowercase().contains("table");
             if connection.kind() == Kind::MySql && maintains {
                 return maintain(connection, &text, &values, doing).await;
             }
