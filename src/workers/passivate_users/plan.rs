@@ -21,7 +21,8 @@ pub(super) fn uses(kind: Kind, plan: &[Row], column: &str) -> bool {
     match kind {
         // "SEARCH users USING INDEX seen (is_active=? AND last_login_at<?)"
         Kind::Sqlite => {
-            let mut steps = texts.filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN")).peekable();
+            let reads = |step: &&str| step.starts_with("SEARCH") || (step.starts_with("SCAN") && *step != "SCAN part");
+            let mut steps = texts.filter(reads).peekable();
             let by_index = |step: &str| {
                 step.starts_with("SEARCH") && step.split_once('(').is_some_and(|(_, terms)| terms.contains(column))
             };

@@ -26,9 +26,9 @@ enum Seen {
 impl Sql<'_> {
     /// At most `limit` candidates of the whole table, in any order, found by an index where there is one.
     ///
-    /// PostgreSQL and SQLite are asked for each range by itself, as their statistics may tell of thousands who
-    /// are gone no more: a range of one index is what even they lead to, and what the order asks for in PostgreSQL. InnoDB
-    /// looks into the index itself before it chooses.
+    /// PostgreSQL and SQLite are asked for each range by itself and in the order of the index: their statistics may tell of
+    /// thousands who are gone no more, and a range of one index is what even those lead to. InnoDB looks into the index
+    /// itself before it chooses.
     pub fn all(&self, limit: usize) -> Statement {
         let mut statement = Statement::new(self.table.kind);
         let (begin, end) = match self.table.kind {
@@ -38,10 +38,10 @@ impl Sql<'_> {
                 statement.push(&format!(" LIMIT {limit}"));
                 return statement;
             }
-            Kind::Postgres => {
-                ("(", format!(" ORDER BY {}, {} LIMIT {limit})", self.table.last_login.0, self.table.created.0))
+            Kind::Postgres | Kind::Sqlite => {
+                let order = format!("{}, {}", self.table.last_login.0, self.table.created.0);
+                ("SELECT * FROM (", format!(" ORDER BY {order} LIMIT {limit}) AS part"))
             }
-            Kind::Sqlite => ("", String::new()),
         };
         for (index, part) in self.parts().into_iter().enumerate() {
             let union = if index > 0 { " UNION ALL " } else { "" };
