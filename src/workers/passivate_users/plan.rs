@@ -21,14 +21,22 @@ pub(super) fn uses(kind: Kind, plan: &[Row], column: &str) -> bool {
     match kind {
         // "SEARCH users USING INDEX seen (is_active=? AND last_login_at<?)"
         Kind::Sqlite => {
-            let mut steps = texts.filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN")).peekable();
+            let reads = |step: &&str| step.starts_with("SEARCH") || (step.starts_with("SCAN") && *step != "SCAN part");
+            let mut steps = texts.filter(reads).peekable();
             let by_index = |step: &str| {
                 step.starts_with("SEARCH") && step.split_once('(').is_some_and(|(_, terms)| terms.contains(column))
             };
             steps.peek().is_some() && steps.all(by_index)
         }
-        // "Index Cond: (last_login_at < ...)"
-        Kind::Postgres => texts.any(|line| line.contains("Index Cond:") && line.contains(column)),
+        // "-> Index Scan using seen on users", "Index Cond: (last_login_at < ...)"
+        Kind::Postgres => {
+            let lines: Vec<&str> = texts.collect();
+            let count = |found: &dyn Fn(&&&str) -> bool| lines.iter().filter(found).count();
+            let scans = count(&|line| {
+                (line.contains("Scan using") || line.contains("Scan on")) && !line.contains("Subquery Scan")
+            });
+            scans > 0 && scans == count(&|line| line.contains("Index Cond:") && line.contains(column))
+        }
         Kind::MySql => texts
             .any(|text| serde_json::from_str(text).is_ok_and(|plan: serde_json::Value| uses_key_part(&plan, column))),
     }

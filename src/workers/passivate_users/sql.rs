@@ -1,6 +1,7 @@
 //! The statements of `passivate-users`, the same for every kind of database but for what `table.rs` and `moment.rs` say.
 
 use super::PassivateUsers;
+use super::moment::Range;
 use super::statement::{Statement, quoted};
 use super::table::Table;
 use super::users::{Candidate, Span};
@@ -15,12 +16,39 @@ pub(super) struct Sql<'a> {
     pub cutoff: Timestamp,
 }
 
+/// The column that says when a user was last seen.
+#[derive(Clone, Copy)]
+enum Seen {
+    LastLogin,
+    Created,
+}
+
 impl Sql<'_> {
-    /// At most `limit` candidates of the whole table, in any order.
+    /// At most `limit` candidates of the whole table, in any order, found by an index where there is one.
+    ///
+    /// PostgreSQL and SQLite are asked for each range by itself and in the order of the index: their statistics may tell of
+    /// thousands who are gone no more, and a range of one index is what even those lead to. InnoDB looks into the index
+    /// itself before it chooses.
     pub fn all(&self, limit: usize) -> Statement {
-        let mut statement = self.select();
-        statement.push(&format!(" FROM {} WHERE ", self.table.name));
-        self.gone(&mut statement);
+        let mut statement = Statement::new(self.table.kind);
+        let (begin, end) = match self.table.kind {
+            Kind::MySql => {
+                statement.push(&format!("SELECT {} FROM {} WHERE ", self.columns(), self.table.name));
+                self.gone(&mut statement);
+                statement.push(&format!(" LIMIT {limit}"));
+                return statement;
+            }
+            Kind::Postgres | Kind::Sqlite => {
+                let order = format!("{}, {}", self.table.last_login.0, self.table.created.0);
+                ("SELECT * FROM (", format!(" ORDER BY {order} LIMIT {limit}) AS part"))
+            }
+        };
+        for (index, part) in self.parts().into_iter().enumerate() {
+            let union = if index > 0 { " UNION ALL " } else { "" };
+            statement.push(&format!("{union}{begin}SELECT {} FROM {} WHERE ", self.columns(), self.table.name));
+            self.part(&mut statement, part);
+            statement.push(&self.chosen()).push(&end);
+        }
         statement.push(&format!(" LIMIT {limit}"));
         statement
     }
@@ -162,19 +190,31 @@ impl Sql<'_> {
     /// out as alternatives, each of which is a range of an index on (active, last login, creation); SQLite
     /// sees that only if each says "active" for itself.
     fn gone(&self, to: &mut Statement) {
-        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
-        let active = self.active();
-        for (index, range) in of_login.ranges().iter().enumerate() {
-            to.push(if index > 0 { " OR (" } else { "((" }).push(&active).push(" AND ");
-            of_login.before(to, login, self.cutoff, *range);
-            to.push(")");
-        }
-        for range in of_created.ranges() {
-            to.push(&format!(" OR ({active} AND {login} IS NULL AND "));
-            of_created.before(to, created, self.cutoff, *range);
+        for (index, part) in self.parts().into_iter().enumerate() {
+            to.push(if index > 0 { " OR (" } else { "((" });
+            self.part(to, part);
             to.push(")");
         }
         to.push(")").push(&self.chosen());
+    }
+
+    /// The ranges of candidates: by their last login, and by their creation where that is NULL.
+    fn parts(&self) -> Vec<(Seen, Range)> {
+        let login = self.table.last_login.1.ranges().iter().map(|range| (Seen::LastLogin, *range));
+        let created = self.table.created.1.ranges().iter().map(|range| (Seen::Created, *range));
+        login.chain(created).collect()
+    }
+
+    fn part(&self, to: &mut Statement, (seen, range): (Seen, Range)) {
+        let ((login, of_login), (created, of_created)) = (&self.table.last_login, &self.table.created);
+        to.push(&self.active()).push(" AND ");
+        match seen {
+            Seen::LastLogin => of_login.before(to, login, self.cutoff, range),
+            Seen::Created => {
+                to.push(&format!("{login} IS NULL AND "));
+                of_created.before(to, created, self.cutoff, range);
+            }
+        }
     }
 
     /// The condition for an active user of whom nobody knows when it was last seen.

@@ -130,7 +130,8 @@ impl<'a> Users<'a> {
         if self.sql.table.kind == Kind::Postgres {
             let mut statement = Statement::new(Kind::Postgres);
             statement.push(&format!(
-                "SELECT set_config('enable_seqscan', '{scans}', false), set_config('jit', '{scans}', false)"
+                "SELECT set_config(name, '{scans}', false) FROM unnest(
+                 ARRAY['enable_seqscan', 'enable_bitmapscan', 'enable_sort', 'jit']) AS name"
             ));
             self.rows("choose a plan", &statement).await?;
         }
