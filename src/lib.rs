@@ -22,6 +22,7 @@
 //! | [`cli`] | a file per subcommand |
 //! | [`config`] | keys, files, checks, differences |
 //! | [`daemon`] | wiring: start, stop, signals, housekeeping, `journal verify` |
+//! | [`repair`] | the invariants of repair that need files and processes; those of the state are in the core |
 //! | [`demo`] | what `daybook demo` works on |
 //! | [`clock`] | the only reader of the machine's clocks |
 //!
@@ -58,4 +59,5 @@ pub mod exec;
 pub mod history;
 pub mod journal;
 pub mod logging;
+pub mod repair;
 pub mod workers;

@@ -58,7 +58,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
     };
     let sweep = status.last_sweep.map(|it| {
         let ago = time::relative(it.at, now);
-        format!("{ago}: {}, {} fixed", count(u64::from(it.findings), "finding"), it.fixed)
+        format!("{ago}, by {}: {}, {} fixed", it.door, count(u64::from(it.findings), "finding"), it.fixed)
     });
     let next = status.next.as_ref().map(|it| format!("{} {}", it.task, time::relative(it.at, now)));
     vec![

@@ -81,6 +81,7 @@ pub fn job(event: &Event) -> Option<JobId> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_) => None,
     }
 }
@@ -114,6 +115,7 @@ fn task(event: &Event) -> Option<TaskId> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_) => None,
     }
 }

@@ -62,6 +62,7 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_) => None,
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::id::{JobId, TaskId};
 use super::json::Json;
 use super::policy::TaskPolicy;
+use super::repair::{Door, Finding};
 use super::time::{Timestamp, seconds};
 use super::view::{JobView, Outcome};
 use std::time::Duration;
@@ -80,6 +81,7 @@ events! {
     42 ClockStepped "clock_stepped",
     43 ClockSuspended "clock_suspended",
     44 SweepFinished "sweep_finished",
+    45 SweepFound "sweep_found",
 }
 
 /// A job was added, by a person, a client or an occurrence.
@@ -344,8 +346,17 @@ pub struct ClockSuspended {
 /// A sweep has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepFinished {
-    pub findings: u32,
+    pub door: Door,
+    pub found: u32,
     pub fixed: u32,
+    /// What could not be mended; `None` when that is the same as at the end of the sweep before.
+    pub left: Option<Vec<Finding>>,
+}
+
+/// A sweep has mended these, by the events before this one in the same commit, or outside of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepFound {
+    pub findings: Vec<Finding>,
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_) => {}
     }
 }

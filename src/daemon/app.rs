@@ -3,19 +3,22 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::executor::Attempts;
 use super::options::{Options, load, policies};
+use super::retention::Kept;
+use super::sweep::Sweeper;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::limits;
-use crate::core::repair::Report;
+use crate::core::repair::{Door, Report};
 use crate::core::time::Timestamp;
 use crate::engine::archive::Archive;
+use crate::engine::run::Executor;
 use crate::engine::{Gone, Handle};
 use crate::exec::Outputs;
-use crate::journal::{Keep, Reader, Upkeep};
+use crate::journal::{Reader, Upkeep};
 
 /// How often a stopping daemon looks whether anything still runs.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
@@ -29,27 +32,13 @@ pub struct Daemon {
     upkeep: Arc<dyn Upkeep>,
     pub(super) outputs: Outputs,
     attempts: Arc<Attempts>,
+    kept: Kept,
     pub(super) started_at: Timestamp,
-    last_sweep: Mutex<LastSweep>,
+    sweeper: Arc<Sweeper>,
     /// Why the config was refused, until one is taken over.
     refused: Mutex<Option<String>>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
-}
-
-/// When the last sweep was, and what it came to.
-#[derive(Clone, Debug)]
-pub struct LastSweep {
-    pub at: Timestamp,
-    awake: Duration,
-    pub report: Report,
-}
-
-impl LastSweep {
-    fn now(report: Report) -> LastSweep {
-        let now = SystemClock.now();
-        LastSweep { at: now.wall, awake: now.awake, report }
-    }
 }
 
 /// What a daemon is made of.
@@ -61,14 +50,15 @@ pub struct Parts {
     pub upkeep: Arc<dyn Upkeep>,
     pub outputs: Outputs,
     pub attempts: Arc<Attempts>,
-    /// Of the sweep at the start.
-    pub report: Report,
+    pub executor: Arc<dyn Executor>,
 }
 
 impl Daemon {
     pub fn new(parts: Parts) -> Daemon {
-        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, report } = parts;
-        let last_sweep = LastSweep::now(report);
+        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, executor } = parts;
+        let kept = Kept { archive: archive.clone(), upkeep: upkeep.clone(), outputs: outputs.clone() };
+        let state_dir = attempts.config().state_dir.clone();
+        let sweeper = Sweeper::new(engine.clone(), executor, attempts.clone(), kept.clone(), &state_dir);
         Daemon {
             options,
             engine,
@@ -77,8 +67,9 @@ impl Daemon {
             upkeep,
             outputs,
             attempts,
-            started_at: last_sweep.at,
-            last_sweep: Mutex::new(last_sweep),
+            kept,
+            started_at: SystemClock.now().wall,
+            sweeper,
             refused: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
         }
@@ -101,8 +92,8 @@ impl Daemon {
         self.attempts.config()
     }
 
-    pub fn last_sweep(&self) -> LastSweep {
-        self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn sweeper(&self) -> &Arc<Sweeper> {
+        &self.sweeper
     }
 
     /// What is no longer kept is to be dropped soon, and not only at the next round.
@@ -113,27 +104,6 @@ impl Daemon {
     /// Whether somebody has asked for that since this was last looked at.
     pub fn retention_was_asked(&self) -> bool {
         self.attempts.retention_asked.swap(false, Ordering::Relaxed)
-    }
-
-    /// Whether the next sweep is due, by the time awake since the last one.
-    pub fn sweep_is_due(&self, awake: Duration) -> bool {
-        awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
-    }
-
-    /// One repair pass. The engine does one thing at a time, so two never run at once.
-    pub async fn sweep(&self, dry_run: bool) -> Result<Report, Gone> {
-        let projections = self.archive.progress();
-        let report = self.engine.act(move |machine, _| machine.sweep(dry_run, false, projections)).await?;
-        for finding in &report.findings {
-            let (invariant, subject) = (&*finding.invariant, &*finding.subject);
-            let (explanation, action) = (&*finding.explanation, &*finding.action);
-            tracing::info!(invariant, subject, explanation, action, dry_run, "sweep found something");
-        }
-        if !dry_run {
-            let swept = LastSweep::now(report.clone());
-            *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = swept;
-        }
-        Ok(report)
     }
 
     /// Why the config was refused when it was last read; none if it was taken over.
@@ -180,7 +150,7 @@ impl Daemon {
         }
         self.ask_for_retention();
         // An engine that is gone sweeps no more.
-        let _: Result<Report, Gone> = self.sweep(false).await;
+        let _: Result<Report, Gone> = self.sweeper.sweep(Door::Signal, false).await;
     }
 
     /// Notes how far the journal reaches, so that a later start can tell if its end is missing.
@@ -193,26 +163,9 @@ impl Daemon {
 
     /// Drops what is older, or more, than the config keeps.
     pub async fn retain(&self) {
-        let (config, archive) = (self.config(), self.archive.clone());
-        let (upkeep, outputs) = (self.upkeep.clone(), self.outputs.clone());
-        let work = move || {
-            let now = SystemClock.now().wall;
-            let keep = config.history_keep;
-            if let Err(error) = archive.retain(now, keep.age, keep.size) {
-                tracing::warn!(%error, "could not drop old history, will retry");
-            }
-            let (since, bytes_max) = (now - config.journal_keep.age, config.journal_keep.size);
-            let keep = Keep { after: archive.applied(), since, bytes_max };
-            if let Err(error) = upkeep.drop_before(keep) {
-                tracing::warn!(%error, "could not drop old generations of the journal, will retry");
-            }
-            let oldest = SystemTime::now().checked_sub(config.outputs_keep.age);
-            if let Err(error) = outputs.prune(oldest, Some(config.outputs_keep.size)) {
-                tracing::warn!(%error, "could not drop old outputs, will retry");
-            }
-        };
+        let (config, kept) = (self.config(), self.kept.clone());
         // A panic in there is a bug of one round of retention, and in the log.
-        let _: Result<(), _> = tokio::task::spawn_blocking(work).await;
+        let _: Result<(), _> = tokio::task::spawn_blocking(move || kept.retain(&config)).await;
     }
 
     /// From now on nothing is started and nothing taken in.

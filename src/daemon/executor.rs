@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Action, Config, Handler as TaskHandler, Process, Task, WorkerConfig};
 use crate::core::command::{Command, Ending};
 use crate::core::effect::StartAttempt;
@@ -18,12 +19,20 @@ use crate::core::json::Json;
 use crate::core::limits;
 use crate::core::view::Progress;
 use crate::engine::Handle;
-use crate::engine::run::Executor;
+use crate::engine::run::{Executor, Seen};
 use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::repair::attempts::OVERDUE_AFTER;
 use crate::workers::{self, Cancelled, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
+
+/// Until when an attempt may run.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    started: Now,
+    length: Duration,
+}
 
 /// Runs attempts as the config says.
 pub struct Attempts {
@@ -33,6 +42,8 @@ pub struct Attempts {
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
+    /// Every attempt that was started, until its end has been handed to the engine: when it is to be over at the latest.
+    known: Mutex<HashMap<(JobId, u32), Option<Lease>>>,
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
     /// The daemon stops, so a worker that ends early is to be resumed.
@@ -53,6 +64,7 @@ impl Attempts {
             config: RwLock::new(config),
             commands,
             workers: Mutex::default(),
+            known: Mutex::default(),
             retention_asked: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
         })
@@ -78,6 +90,10 @@ impl Attempts {
 
     fn workers(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), watch::Sender<bool>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), Option<Lease>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self, command: Command) {
@@ -185,6 +201,11 @@ pub struct Door(pub Arc<Attempts>);
 impl Executor for Door {
     fn start(&self, attempt: StartAttempt) {
         let config = self.0.config();
+        let lease = config.tasks.get(&*attempt.task).and_then(|task| {
+            let length = task.timeout?.saturating_add(task.grace).saturating_add(OVERDUE_AFTER);
+            Some(Lease { started: SystemClock.now(), length })
+        });
+        self.0.known().insert((attempt.job, attempt.attempt), lease);
         match config.tasks.get(&*attempt.task) {
             Some(task) => match &task.handler {
                 TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
@@ -203,6 +224,35 @@ impl Executor for Door {
         if let Some(cancel) = self.0.workers().get(&(job, attempt)) {
             cancel.send_replace(true);
         }
+    }
+
+    fn look(&self, job: JobId, attempt: u32) -> Seen {
+        self.0.seen(job, attempt, SystemClock.now().awake)
+    }
+
+    fn kill(&self, job: JobId, attempt: u32) {
+        self.0.processes.stop(job, attempt, Stop::Kill);
+        if let Some(cancel) = self.0.workers().get(&(job, attempt)) {
+            cancel.send_replace(true);
+        }
+    }
+}
+
+impl Attempts {
+    /// What it knows of an attempt; `awake`: the time awake now.
+    fn seen(&self, job: JobId, attempt: u32, awake: Duration) -> Seen {
+        match self.known().get(&(job, attempt)) {
+            None => Seen::Unknown,
+            Some(Some(lease)) if awake.saturating_sub(lease.started.awake) > lease.length => {
+                Seen::Overdue { since: lease.started.wall + lease.length.saturating_sub(OVERDUE_AFTER) }
+            }
+            Some(_) => Seen::Running,
+        }
+    }
+
+    /// The engine has been told how the attempt ended, or nobody ever will tell it.
+    fn forget(&self, job: JobId, attempt: u32) {
+        self.known().remove(&(job, attempt));
     }
 }
 
@@ -238,22 +288,35 @@ fn worker(config: &WorkerConfig, all: &Config) -> Result<Arc<dyn Worker>, String
 }
 
 /// Passes what workers say on to the engine, in order.
-pub async fn forward_commands(mut commands: mpsc::UnboundedReceiver<Command>, engine: Handle) {
+pub async fn forward_commands(mut commands: mpsc::UnboundedReceiver<Command>, engine: Handle, attempts: Arc<Attempts>) {
     while let Some(command) = commands.recv().await {
+        let over = over(&command);
         if engine.tell(command).await.is_err() {
             break;
         }
+        // After the engine has it, and not before: an attempt that is not known here is either over there, or lost.
+        over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
     }
 }
 
+/// The attempt whose end a command reports.
+fn over(command: &Command) -> Option<(JobId, u32)> {
+    if let Command::ReportEnded { job, attempt, .. } = command { Some((*job, *attempt)) } else { None }
+}
+
 /// Passes the reports of processes on to the engine, in order.
-pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle) {
+pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle, attempts: Arc<Attempts>) {
     while let Some(report) = reports.recv().await {
         let command = match report {
             Report::Spawned { job, attempt, identity } => {
                 let process =
                     event::Process { pid: identity.pid, start_time: identity.start_time, boot_id: identity.boot_id };
                 Command::ReportSpawned { job, attempt, process }
+            }
+            Report::Lost { job, attempt } => {
+                tracing::error!(job = job.0, attempt, "what looked after an attempt has panicked; a sweep sees to it");
+                attempts.forget(job, attempt);
+                continue;
             }
             Report::Ended(ended) => {
                 for note in &ended.notes {
@@ -271,8 +334,10 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                 Command::ReportEnded { job: ended.job, attempt: ended.attempt, ending }
             }
         };
+        let over = over(&command);
         if engine.tell(command).await.is_err() {
             break;
         }
+        over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
     }
 }

@@ -8,9 +8,11 @@ mod app;
 mod executor;
 mod housekeeping;
 mod options;
+mod retention;
 mod service;
 mod signals;
 mod start;
+mod sweep;
 mod verify;
 
 pub use options::Options;

@@ -21,7 +21,7 @@ use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::projection;
 use crate::core::rejection::Rejection;
-use crate::core::repair::Report;
+use crate::core::repair::{self, Door, Report};
 use crate::core::state::State;
 use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
@@ -51,7 +51,7 @@ impl Daemon {
     }
 
     async fn status_now(&self) -> Result<Status, Refusal> {
-        let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
+        let (config, started_at) = (self.config(), self.started_at);
         let mut seen = self.engine().act(move |machine, _| overview(machine.state(), machine.is_draining())).await?;
         if let Some(error) = self.refused() {
             seen.problems.push(format!("the config was refused and the last good one stays: {error}").into());
@@ -70,11 +70,7 @@ impl Daemon {
             tasks: seen.tasks,
             running: seen.running,
             next: seen.next,
-            last_sweep: Some(LastSweep {
-                at: sweep.at,
-                findings: sweep.report.findings.len() as u32,
-                fixed: sweep.report.fixed,
-            }),
+            last_sweep: seen.last_sweep,
             problems: seen.problems,
             state_dir: config.state_dir.to_string_lossy().into(),
         })
@@ -88,6 +84,7 @@ struct Overview {
     tasks: TaskCounts,
     running: Vec<JobView>,
     next: Option<Coming>,
+    last_sweep: Option<LastSweep>,
     problems: Vec<Box<str>>,
 }
 
@@ -112,7 +109,13 @@ fn overview(state: &State, stopping: bool) -> Overview {
     problems.extend(orphans.take(10).map(|task| {
         format!("task `{}` is no longer in the config, and jobs of it wait for its return", task.name).into()
     }));
+    let sweeps = &state.scalars().sweeps;
+    let left = sweeps.left.iter().filter(|finding| !told_otherwise(&finding.invariant)).take(10);
+    problems.extend(left.map(|it| format!("{}: {} ({})", it.subject, it.explanation, it.action).into()));
+    let last_sweep =
+        sweeps.last.as_ref().map(|it| LastSweep { at: it.at, door: it.door, findings: it.found, fixed: it.fixed });
     Overview {
+        last_sweep,
         seq: state.scalars().seq,
         stopping,
         jobs: JobCounts {
@@ -130,6 +133,11 @@ fn overview(state: &State, stopping: bool) -> Overview {
         next,
         problems,
     }
+}
+
+/// Whether `status` tells of what breaks this invariant in words of its own.
+fn told_otherwise(invariant: &str) -> bool {
+    invariant == repair::ORPHANED
 }
 
 fn task_view(state: &State, task: &Task, config: &Config) -> TaskView {
@@ -219,9 +227,9 @@ impl Service for Daemon {
         self.status_now().boxed()
     }
 
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
+    fn repair(&self, door: Door, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
         let repair = async move {
-            let report = self.sweep(dry_run).await?;
+            let report = self.sweeper().sweep(door, dry_run).await?;
             if !dry_run {
                 self.ask_for_retention();
             }
@@ -231,8 +239,14 @@ impl Service for Daemon {
     }
 
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
-        let sweep = self.last_sweep();
-        async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
+        let last = async {
+            self.sweeper().wait().await;
+            let sweeps = self.engine().read(|state| state.scalars().sweeps.clone()).await?;
+            let report = sweeps.last.clone().unwrap_or_default();
+            let earlier = sweeps.earlier.clone().filter(|_| report.found == 0);
+            Ok(Swept { report, earlier })
+        };
+        last.boxed()
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {

@@ -13,10 +13,12 @@ use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::housekeeping;
 use super::options::{Options, load, policies};
 use super::signals::{Early, Wish, Wishes};
+use super::sweep::AtStart;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
 use crate::core::event::Process;
+use crate::core::repair::Finding;
 use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
@@ -26,12 +28,16 @@ use crate::engine::recover::{self, Recovered};
 use crate::engine::run::{self as engine_run, Engine, Executor};
 use crate::exec::{Identity, Leftover, Outputs, end_strays};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
+use crate::repair::leftovers;
 use crate::{control, history, logging};
 
 /// How long what a killed daemon left running may take to end, before it is killed.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// After an attempt's grace has passed, how long its report may take.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the doors stay closed for the sweep of the start; a longer one goes on behind them.
+const START_SWEEP_WAIT: Duration = Duration::from_secs(2);
 
 /// Open files that are enough for all connections and attempts there may be.
 const FILES: u64 = 16 * 1024;
@@ -164,13 +170,17 @@ async fn serve(
     ready: impl FnOnce(&Config),
 ) -> Result<(), Failure> {
     let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
+    let half_done = leftovers::find(&config.state_dir);
     let Opened { journal, archive, recovered } = open(&config)?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
-    end_leftovers(&state, &config.socket).await;
+    let mut found = end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
-    let listener = listen(&config.socket)?;
+    let (listener, was_stale) = listen(&config.socket)?;
+    let (removed, left) = leftovers::tell(&config.state_dir, &half_done, was_stale.then_some(&config.socket));
+    found.mended.extend(removed);
+    found.left.extend(left);
     let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
     let (reports, reported) = mpsc::unbounded_channel();
     let (commands, commanded) = mpsc::unbounded_channel();
@@ -184,14 +194,15 @@ async fn serve(
         boot_id: boot_id.trim().into(),
     };
     let mut machine = Machine::new(state, config.execution);
-    let report = machine.boot(SystemClock.now(), start, policies(&config));
+    let sweep = machine.boot(SystemClock.now(), start, policies(&config));
+    let executor = executor(attempts.clone(), engine_handle.clone());
     let boxed: Box<dyn Journal> = Box::new(journal);
     let engine = Engine {
         machine,
         journal: Arc::new(Mutex::new(boxed)),
         epoch: Epoch(1),
         clock: Arc::new(SystemClock),
-        executor: executor(attempts.clone(), engine_handle.clone()),
+        executor: executor.clone(),
         archive: archive.clone(),
         checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
     };
@@ -202,21 +213,27 @@ async fn serve(
         journal: reader,
         upkeep,
         outputs,
-        attempts,
-        report,
+        attempts: attempts.clone(),
+        executor,
     }));
-    tokio::spawn(forward_reports(reported, engine_handle.clone()));
-    tokio::spawn(forward_commands(commanded, engine_handle.clone()));
+    tokio::spawn(forward_reports(reported, engine_handle.clone(), attempts.clone()));
+    tokio::spawn(forward_commands(commanded, engine_handle.clone(), attempts));
     let mut engine = tokio::spawn(run_engine(engine, inbox));
+    // What is found at the start is told before anybody can ask; but for long nobody waits, and jobs run by now.
+    let sweeper = daemon.sweeper().clone();
+    let swept = tokio::spawn(async move { sweeper.start(sweep, found).await });
+    let _: Result<_, _> = tokio::time::timeout(START_SWEEP_WAIT, swept).await;
     let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
     let stopping = async move { drop(hung_up.await) };
     let server = tokio::spawn(control::serve(listener, daemon.clone(), stopping));
-    let wake = Arc::new(Notify::new());
-    let _ticks = housekeeping::ticks(wake.clone(), config.repair_every).await;
+    let wakes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let _ticks = housekeeping::ticks(wakes.clone(), config.repair_every).await;
+    let [sweep_tick, tick] = wakes;
+    let sweeps = tokio::spawn(housekeeping::sweeps(daemon.clone(), sweep_tick));
     if let Err(error) = &_ticks {
         tracing::warn!(%error, "no housekeeping ticks; it looks by itself instead");
     }
-    let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), wake));
+    let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), tick));
     if daemon.engine().read(|_| ()).await.is_ok() {
         tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
         ready(&config);
@@ -241,6 +258,7 @@ async fn serve(
         }
     };
     housekeeper.abort();
+    sweeps.abort();
     // Answers under way may end; a follower of the journal would never.
     drop(hang_up);
     let _: Result<_, _> = tokio::time::timeout(ANSWERS_GRACE, server).await;
@@ -267,29 +285,33 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), engine_run::Erro
     Ok(())
 }
 
-/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
-fn listen(socket: &Path) -> Result<UnixListener, Failure> {
+/// Binds the control socket; also whether a stale one was there. Who holds the state's lock may remove that, and
+/// nothing else.
+fn listen(socket: &Path) -> Result<(UnixListener, bool), Failure> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
     }
     let taken = |why| Failure::Socket { path: socket.to_owned(), why };
-    match std::fs::symlink_metadata(socket) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+    let was_stale = match std::fs::symlink_metadata(socket) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
         Err(error) => return Err(file("cannot look at the socket", socket)(error)),
         Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
         Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
             return Err(taken("another daemon answers on it"));
         }
-        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
-    }
+        Ok(_) => {
+            std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?;
+            true
+        }
+    };
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
     let mode = std::fs::Permissions::from_mode(0o660);
     std::fs::set_permissions(socket, mode).map_err(file("cannot set the mode of the socket", socket))?;
-    Ok(listener)
+    Ok((listener, was_stale))
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &State, socket: &Path) {
+async fn end_leftovers(state: &State, socket: &Path) -> AtStart {
     let running = &state.durable().running;
     let known = running.iter().filter_map(|(job, running)| {
         let Process { pid, start_time, boot_id } = running.process?;
@@ -302,17 +324,22 @@ async fn end_leftovers(state: &State, socket: &Path) {
     let (known, strays) =
         futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
             .await;
+    let mut found = AtStart::default();
     for (job, leftover) in known.into_iter().chain(strays) {
+        let finding = |processes: u32, action: &str| {
+            let explanation = format!("{processes} processes of its attempt ran on without a daemon");
+            Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, action)
+        };
         match leftover {
             Leftover::Gone => {}
-            Leftover::Ended { processes } => {
-                tracing::info!(job = job.0, processes, "ended what a killed daemon had left running")
-            }
+            Leftover::Ended { processes } => found.mended.push(finding(processes, "ended them")),
             Leftover::Left { processes } => {
-                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended")
+                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended");
+                found.left.push(finding(processes, "none: they cannot be ended"));
             }
         }
     }
+    found
 }
 
 /// Brings the daemon to its end: what runs may finish within `stop_timeout`; the rest is left to be resumed.

@@ -10,6 +10,8 @@ pub mod machine;
 pub mod recover;
 pub mod release;
 pub mod run;
+pub mod sweep;
 
 pub use handle::{Gone, Handle, Refusal};
 pub use release::Committed;
+pub use sweep::Sweep;

@@ -7,6 +7,7 @@ use daybook::core::id::{JobId, TaskId};
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
 use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap, TaskPolicy};
+use daybook::core::repair::{Door, Finding};
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, Outcome, Progress};
 
@@ -50,6 +51,13 @@ impl Random {
 
     fn occurrence(&mut self) -> Occurrence {
         Occurrence { schedule: self.any() as u16, at: self.at() }
+    }
+
+    fn findings(&mut self) -> Vec<Finding> {
+        let text = |r: &mut Random| r.text();
+        let finding =
+            |r: &mut Random| Finding { invariant: text(r), subject: text(r), explanation: text(r), action: text(r) };
+        (0..self.below(4)).map(|_| finding(self)).collect()
     }
 
     fn outcome(&mut self) -> Outcome {
@@ -177,7 +185,14 @@ impl Random {
             DaemonStopped {}.into(),
             ClockStepped { milliseconds: r.any() as i64 }.into(),
             ClockSuspended { duration: r.duration() }.into(),
-            SweepFinished { findings: r.any() as u32, fixed: r.any() as u32 }.into(),
+            SweepFinished {
+                door: *r.pick(&[Door::Start, Door::Timer, Door::Signal, Door::Cli, Door::Socket, Door::Page]),
+                found: r.any() as u32,
+                fixed: r.any() as u32,
+                left: r.option(Random::findings),
+            }
+            .into(),
+            SweepFound { findings: r.findings() }.into(),
         ]
     }
 }

@@ -103,7 +103,11 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
         Event::DaemonStopped(_) => name.to_owned(),
         Event::ClockStepped(body) => format!("{name} {}ms", body.milliseconds),
         Event::ClockSuspended(body) => format!("{name} {:?}", body.duration),
-        Event::SweepFinished(body) => format!("{name} {} found, {} fixed", body.findings, body.fixed),
+        Event::SweepFound(body) => format!("{name} {}", body.findings.len()),
+        Event::SweepFinished(body) => {
+            let left = body.left.as_ref().map_or(String::new(), |left| format!(", {} left", left.len()));
+            format!("{name} by {}: {} found, {} fixed{left}", body.door, body.found, body.fixed)
+        }
     }
 }
 

@@ -221,9 +221,8 @@ fn add(world: &mut World, line: &Line) -> Followed {
 fn sweep(world: &mut World, line: &Line) -> Followed {
     let behind = line.option("history").map(|seq| daybook::core::id::Seq(seq.parse().unwrap()));
     let applied = behind.unwrap_or(world.state().scalars().seq);
-    let (dry, thorough) = (line.has("dry"), line.has("thorough"));
-    let sweep =
-        |machine: &mut daybook::engine::machine::Machine| machine.sweep(dry, thorough, vec![("history", applied)]);
+    let dry = line.has("dry");
+    let sweep = |machine: &mut daybook::engine::machine::Machine| machine.sweep(dry, vec![("history", applied)]);
     // Without `late` time has done its work before the sweep looks, as it has in a healthy daemon.
     let (report, events) = world.act(|machine, _| sweep(machine));
     (report.findings.iter().map(show::finding).collect(), events)

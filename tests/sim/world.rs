@@ -235,9 +235,11 @@ impl World {
                 self.config = config.clone();
                 vec![Told::Other(format!("{:?}", machine.define(config.into_iter().collect())))]
             }
-            Ask::Sweep { dry_run, thorough } => {
+            Ask::Sweep { dry_run } => {
                 let projections = vec![("history", past.applied())];
-                vec![Told::Other(format!("{:?}", machine.sweep(dry_run, thorough, projections)))]
+                let report = machine.sweep(dry_run, projections);
+                checks::healthy(&report);
+                vec![Told::Other(format!("{report:?}"))]
             }
             Ask::Look => vec![Told::Other(machine.state().jobs().len().to_string())],
         };
@@ -386,7 +388,9 @@ impl World {
         let before = self.machine.state().picture();
         let boot_id = format!("boot-{}", self.boots).into();
         let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id };
-        self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
+        let sweep = self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
+        let report = sweep.rest(&mut self.machine);
+        checks::healthy(&report);
         checks::booted(&before, self.machine.state(), self.clock.now().wall);
         self.seal();
         self.land();

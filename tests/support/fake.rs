@@ -13,7 +13,7 @@ use daybook::core::id::{JobId, Seq, TaskId};
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
 use daybook::core::rejection::Rejection;
-use daybook::core::repair::{Finding, Report};
+use daybook::core::repair::{Door, Finding, Report};
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, OccurrenceView, Outcome, Progress};
 use daybook::engine::Committed;
@@ -316,24 +316,26 @@ impl Service for Fake {
             tasks: TaskCounts { defined: 4, paused: u64::from(inner.paused.is_some()) },
             running: inner.jobs.values().filter(|job| job.state == JobState::Running).cloned().collect(),
             next: Some(Coming { task: "backup".into(), at: at(52_200) }),
-            last_sweep: Some(LastSweep { at: at(-120), findings: 1, fixed: 1 }),
+            last_sweep: Some(LastSweep { at: at(-120), door: Door::Timer, findings: 1, fixed: 1 }),
             problems: if inner.broken { vec!["the last reload failed: daybook.toml:3: no".into()] } else { vec![] },
             state_dir: "/var/lib/daybook".into(),
         }))
     }
 
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
+    fn repair(&self, door: Door, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
         let finding = Finding {
             invariant: "interrupted".into(),
             subject: "job 6".into(),
             explanation: "its attempt was cut off by the end of the daemon".into(),
             action: "runs again".into(),
         };
-        ready(Ok(Report { findings: vec![finding], fixed: u32::from(!dry_run), dry_run }))
+        let (findings, fixed) = (vec![finding], u32::from(!dry_run));
+        ready(Ok(Report { at: NOW, door, findings, found: 1, fixed, dry_run, joined: false }))
     }
 
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
-        ready(Ok(Swept { at: at(-120), report: Report { findings: vec![], fixed: 0, dry_run: false } }))
+        let report = Report { at: at(-120), door: Door::Timer, ..Report::default() };
+        ready(Ok(Swept { report, earlier: None }))
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<Vec<String>, Refusal>> {

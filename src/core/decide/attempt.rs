@@ -123,13 +123,12 @@ fn failed(state: &State, job: &Job, error: &str, now: Timestamp) -> Event {
     }
 }
 
-/// What becomes of an interrupted job, by its task's policy; `None` while it waits for a person
-/// or for its task.
+/// What becomes of an interrupted job, by its task's policy; `None` while it waits for a person, and its task asks for one.
 pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
     use crate::core::policy::OnInterrupt;
     debug_assert_eq!(job.state, JobState::Interrupted);
     let rare = job.cold.rare();
-    if rare.held {
+    if rare.held && still_needs_a_person(state, job) {
         return None;
     }
     let reason = rare.error.as_deref().unwrap_or("interrupted");
@@ -153,6 +152,13 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
             )
         }
     })
+}
+
+/// A start that took the daemon down is a person's matter for good, and so is a job whose task is not there to ask.
+fn still_needs_a_person(state: &State, job: &Job) -> bool {
+    use crate::core::policy::OnInterrupt;
+    job.crashes >= limits::CRASHES_MAX
+        || state.task(job.task).is_none_or(|task| task.removed || task.policy.on_interrupt == OnInterrupt::Hold)
 }
 
 pub fn resolve_interrupted(state: &State, id: JobId, events: &mut Vec<Event>) -> Result<Answer, Rejection> {

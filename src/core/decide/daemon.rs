@@ -59,8 +59,3 @@ pub fn suspend(duration: Duration, events: &mut Vec<Event>) -> Result<Answer, Re
     events.push(Event::from(ClockSuspended { duration }));
     Ok(Answer::Done)
 }
-
-pub fn finish_sweep(findings: u32, fixed: u32, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    events.push(Event::from(SweepFinished { findings, fixed }));
-    Ok(Answer::Done)
-}

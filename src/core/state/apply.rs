@@ -82,6 +82,7 @@ impl State {
                 scalars.gap = Gap::Down;
                 scalars.boot_id = started.boot_id.clone();
                 scalars.stopped = false;
+                scalars.sweeps.forget_unfinished();
             }
             Event::DaemonStopped(_) => self.durable.scalars.stopped = true,
             Event::ClockStepped(stepped) => self.step_clock(stepped.milliseconds, at),
@@ -89,7 +90,8 @@ impl State {
                 self.durable.scalars.up_since = at;
                 self.durable.scalars.gap = Gap::Suspended;
             }
-            Event::SweepFinished(_) => {}
+            Event::SweepFound(found) => self.durable.scalars.sweeps.found(found),
+            Event::SweepFinished(finished) => self.durable.scalars.sweeps.finished(finished, at),
         }
     }
 

@@ -168,6 +168,12 @@ impl Jobs {
         self.pages.iter().flat_map(|(_, page)| page.iter())
     }
 
+    /// Those with this number or a greater one, oldest first.
+    pub fn from(&self, from: JobId) -> impl Iterator<Item = &Job> {
+        let pages = self.pages.range(from.0 / PAGE..);
+        pages.flat_map(|(_, page)| page.iter()).skip_while(move |job| job.id < from)
+    }
+
     /// Those with a smaller number than `before`, newest first.
     pub fn before(&self, before: JobId) -> impl Iterator<Item = &Job> {
         let pages = self.pages.range(..=before.0 / PAGE).rev();
