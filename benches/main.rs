@@ -12,8 +12,9 @@ mod latency;
 mod recovery;
 mod schedule;
 mod support;
+mod sweep;
 
-const PARTS: [(&str, fn()); 8] = [
+const PARTS: [(&str, fn()); 9] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -21,6 +22,7 @@ const PARTS: [(&str, fn()); 8] = [
     ("schedule", schedule::run),
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
+    ("sweep", sweep::run),
     ("idle", idle::run),
 ];
 

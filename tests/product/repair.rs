@@ -18,7 +18,10 @@ fn a_healthy_daemon_has_no_findings_however_often_it_is_asked() {
         daemon.add(json!({ "task": "ok" }));
         let report = daemon.post("/v1/repair", json!({}));
         assert_eq!((&report["findings"], &report["found"], &report["fixed"]), (&json!([]), &json!(0), &json!(0)));
-        assert_eq!((&report["dry_run"], &report["joined"], &report["door"]), (&json!(false), &json!(false), &json!("socket")));
+        assert_eq!(
+            (&report["dry_run"], &report["joined"], &report["door"]),
+            (&json!(false), &json!(false), &json!("socket"))
+        );
         assert_eq!(daemon.post("/v1/repair", json!({ "dry_run": true }))["findings"], json!([]));
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Counted on a picture of the state, and compared with what the index said in the same instant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Fix, Proposal};
 use crate::core::id::TaskId;
@@ -75,13 +75,13 @@ pub fn find(picture: &Durable, said: &Census) -> Vec<Proposal> {
     for (what, said, taken) in sets.into_iter().filter(|(_, said, taken)| said != taken) {
         differ(what.to_owned(), said.to_string(), taken.to_string());
     }
-    let none = Counts::default();
-    let tasks: std::collections::BTreeSet<_> = said.queues.keys().chain(taken.queues.keys()).collect();
+    let tasks: BTreeSet<_> = said.queues.keys().chain(taken.queues.keys()).collect();
     for task in tasks {
-        let of = |census: &Census| *census.queues.get(task).unwrap_or(&none);
-        if of(said) != of(&taken) {
+        let (said, taken) = (said.queues.get(task), taken.queues.get(task));
+        if said != taken {
             let name = picture.tasks.get(task).map_or("?", |task| &task.name);
-            differ(format!("jobs of task {name}"), of(said).to_string(), of(&taken).to_string());
+            let shown = |counts: Option<&Counts>| counts.map_or("none".to_owned(), Counts::to_string);
+            differ(format!("jobs of task {name}"), shown(said), shown(taken));
         }
     }
     proposals

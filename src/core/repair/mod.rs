@@ -18,6 +18,9 @@ mod twice;
 mod undecided;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 pub use census::Census;
 pub use orphaned::NAME as ORPHANED;
 pub use report::{Door, Finding, Report, Sweeps};

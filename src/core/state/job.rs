@@ -168,6 +168,12 @@ impl Jobs {
         self.pages.iter().flat_map(|(_, page)| page.iter())
     }
 
+    /// For tests that break a job on purpose.
+    #[cfg(test)]
+    pub(crate) fn get_mut_in_tests(&mut self, id: JobId) -> &mut Job {
+        self.get_mut(id).expect("the test has made it")
+    }
+
     /// Those with this number or a greater one, oldest first.
     pub fn from(&self, from: JobId) -> impl Iterator<Item = &Job> {
         let pages = self.pages.range(from.0 / PAGE..);
