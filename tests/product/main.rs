@@ -8,6 +8,8 @@ mod client;
 #[allow(dead_code, reason = "what other targets need of it")]
 mod daemon;
 
+mod broken;
+mod doors;
 mod jobs;
 mod ledger;
 mod repair;

@@ -45,6 +45,7 @@ fn the_last_sweep_can_be_read_without_another_one() {
     let daemon = place.start();
     let job = daemon.add(json!({ "task": "long" }));
     daemon.wait_state(job, "running");
+    crate::daemon::until("its process is there", || (!place.job_processes().is_empty()).then_some(()));
     daemon.kill();
 
     let daemon = place.start();
