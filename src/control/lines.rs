@@ -70,6 +70,7 @@ pub fn job(event: &Event) -> Option<JobId> {
         Event::JobResumed(it) => Some(it.job),
         Event::JobHeld(it) => Some(it.job),
         Event::JobRetried(it) => Some(it.job),
+        Event::OutputKept(it) => Some(it.job),
         Event::OccurrenceDecided(it) => it.job,
         Event::TaskDefined(_)
         | Event::TaskRemoved(_)
@@ -111,6 +112,7 @@ fn task(event: &Event) -> Option<TaskId> {
         | Event::JobResumed(_)
         | Event::JobHeld(_)
         | Event::JobRetried(_)
+        | Event::OutputKept(_)
         | Event::DaemonStarted(_)
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)

@@ -33,6 +33,12 @@ pub enum Command {
         attempt: u32,
         process: Process,
     },
+    /// Comes before the attempt's end, if it has printed anything. `bytes`: of its file.
+    ReportOutput {
+        job: JobId,
+        attempt: u32,
+        bytes: u64,
+    },
     ReportEnded {
         job: JobId,
         attempt: u32,

@@ -69,6 +69,7 @@ events! {
     13 JobResumed "job_resumed",
     14 JobHeld "job_held",
     15 JobRetried "job_retried",
+    16 OutputKept "output_kept",
     20 TaskDefined "task_defined",
     21 TaskRemoved "task_removed",
     22 TaskPaused "task_paused",
@@ -164,6 +165,13 @@ pub struct JobProgressed {
     pub current: u64,
     pub total: u64,
     pub message: Box<str>,
+}
+
+/// The attempt under way is over as far as its output goes: so much of that is in its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputKept {
+    pub job: JobId,
+    pub bytes: u64,
 }
 
 /// The job is done.

@@ -23,6 +23,8 @@ pub struct JobView {
     pub result: Option<Json>,
     /// Why the last attempt failed, why it is held, who cancelled it.
     pub error: Option<Box<str>>,
+    /// Bytes of output that the last attempt has left; 0 while it runs.
+    pub output_bytes: u64,
     /// The occurrence that it is for.
     pub scheduled_at: Option<Timestamp>,
     pub created_at: Timestamp,

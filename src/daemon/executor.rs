@@ -130,6 +130,11 @@ impl Attempts {
         let cleans = matches!(config, WorkerConfig::CleanLogs(_));
         tokio::spawn(async move {
             let ending = this.work(&*worker, &attempt, cancelled, timeout, output_max).await;
+            let (outputs, (job, number)) = (this.outputs.clone(), key);
+            let bytes = tokio::task::spawn_blocking(move || outputs.size(job, number)).await.unwrap_or(0);
+            if bytes > 0 {
+                this.report(Command::ReportOutput { job, attempt: number, bytes });
+            }
             this.workers().remove(&key);
             if cleans {
                 this.retention_asked.store(true, Ordering::Relaxed);
@@ -331,7 +336,11 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                     Outcome::Cancelled => Ending::Stopped,
                     Outcome::Interrupted => Ending::Interrupted { reason: "the daemon was stopped".into() },
                 };
-                Command::ReportEnded { job: ended.job, attempt: ended.attempt, ending }
+                let (job, attempt, bytes) = (ended.job, ended.attempt, ended.output.kept);
+                if bytes > 0 && engine.tell(Command::ReportOutput { job, attempt, bytes }).await.is_err() {
+                    break;
+                }
+                Command::ReportEnded { job, attempt, ending }
             }
         };
         let over = over(&command);

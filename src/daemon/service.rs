@@ -135,9 +135,9 @@ fn overview(state: &State, stopping: bool) -> Overview {
     }
 }
 
-/// Whether `status` tells of what breaks this invariant in words of its own.
+/// Whether `status` tells of what breaks this invariant in words of its own, or nobody can do anything about it.
 fn told_otherwise(invariant: &str) -> bool {
-    invariant == repair::ORPHANED
+    [repair::ORPHANED, crate::repair::outputs::LOST].contains(&invariant)
 }
 
 fn task_view(state: &State, task: &Task, config: &Config) -> TaskView {

@@ -16,11 +16,17 @@ use futures_util::future::{BoxFuture, Shared};
 use super::executor::Attempts;
 use super::retention::Kept;
 use crate::clock::{Clock, SystemClock};
+use crate::core::lifecycle::JobState;
+use crate::core::projection;
 use crate::core::repair::{Door, Finding, Fix, Proposal, Report, at_leisure};
+use crate::core::state::job::Job;
 use crate::engine::run::Executor;
 use crate::engine::{Gone, Handle, Sweep};
 use crate::exec::OutputFile;
 use crate::repair::{Mend, attempts, folder, outputs, retention};
+
+/// Jobs that ended last, whose outputs should be there. All of the history would take too long.
+const FINISHED_LOOKED_AT: usize = 1000;
 
 /// What all doors lead to.
 pub struct Sweeper {
@@ -160,6 +166,7 @@ impl Sweeper {
         let sweep = self.picture(sweep).await?;
         let sweep = self.folder(sweep).await?;
         let sweep = self.files(sweep).await?;
+        let sweep = self.lost(sweep).await?;
         self.engine.act(move |machine, _| sweep.finish(machine)).await
     }
 
@@ -210,6 +217,21 @@ impl Sweeper {
         let (kept, age) = (self.kept.clone(), self.attempts.config().history_keep.age);
         let overdue = move || retention::rows(&kept.archive.oldest(age), age, SystemClock.now().wall);
         self.retain(sweep, overdue).await
+    }
+
+    /// The outputs that are not there: of jobs that wait for another attempt or a person, and of those that ended last.
+    async fn lost(&self, sweep: Sweep) -> Result<Sweep, Gone> {
+        let picture = self.engine.picture().await?;
+        let (archive, outputs) = (self.kept.archive.clone(), self.kept.outputs.clone());
+        let look = move || {
+            let waits = |job: &&Job| job.attempts > 0 && job.state != JobState::Running;
+            let live = picture.jobs.iter().filter(waits).filter_map(|job| projection::live(&picture, job));
+            let finished = archive.jobs(None).take(FINISHED_LOOKED_AT).flatten();
+            let left: Vec<_> = live.chain(finished).filter_map(|job| outputs::Left::of(&job)).collect();
+            outputs::lost(&outputs, &left)
+        };
+        let found = blocking(look).await;
+        self.mend(sweep, found).await
     }
 
     /// The outputs, a folder of a thousand jobs at a time.

@@ -11,6 +11,7 @@ mod capture;
 mod environment;
 mod error;
 mod group;
+mod horizon;
 mod identity;
 mod lines;
 mod output;
@@ -24,6 +25,7 @@ mod spec;
 mod strays;
 
 pub use error::Error;
+pub use horizon::Horizon;
 pub use identity::{Identity, Leftover};
 pub use lines::Lines;
 pub use output::{Follow, Outputs};

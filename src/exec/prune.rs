@@ -6,9 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::core::id::JobId;
+use crate::disk::FileError;
 
 use super::error::Error;
+use super::horizon::Horizon;
 use super::output::{JOBS_PER_FOLDER, Outputs};
 
 /// What one pruning has deleted.
@@ -71,7 +75,7 @@ impl Outputs {
         let mut pruned = Pruned::default();
         let mut folders = self.folders()?;
         folders.sort_unstable();
-        let mut bytes_left = 0;
+        let (mut bytes_left, mut last) = (0, None);
         for &folder in &folders {
             let path = self.folder().join(folder.to_string());
             for file in self.files(&path)? {
@@ -83,6 +87,7 @@ impl Outputs {
             }
             self.remove_if_empty(folder, &path)?;
         }
+        let aged = oldest.filter(|_| pruned.files > 0);
         for folder in folders {
             if bytes_max.is_none_or(|bytes_max| bytes_left <= bytes_max) {
                 break;
@@ -94,12 +99,29 @@ impl Outputs {
                 let before = pruned.bytes;
                 if bytes_max.is_some_and(|bytes_max| bytes_left > bytes_max) {
                     self.delete(&file, &mut pruned)?;
+                    last = last.max(Some(file.job));
                 }
                 bytes_left = bytes_left.saturating_sub(pruned.bytes - before);
             }
             self.remove_if_empty(folder, &path)?;
         }
+        if let Err(FileError { what, path, source }) = Horizon::advance(self.folder(), last, aged) {
+            return Err(Error::file(what, &path)(source));
+        }
         Ok(pruned)
+    }
+
+    /// How far pruning has come. It blocks.
+    pub fn horizon(&self) -> Horizon {
+        Horizon::read(self.folder())
+    }
+
+    /// Those of the attempts that run whose file is gone although something was written to it. It blocks.
+    pub fn lost_live(&self) -> Vec<(JobId, u32)> {
+        let written = |length: &watch::Sender<u64>| *length.borrow() > 0;
+        let live: Vec<_> = self.live().iter().filter(|(_, length)| written(length)).map(|(key, _)| *key).collect();
+        let lost = |key: &(JobId, u32)| !self.path(key.0, key.1).exists() && self.live().contains_key(key);
+        live.into_iter().filter(lost).collect()
     }
 
     /// The files of attempts that do not run, in one of the [`Outputs::folders`]. It blocks.

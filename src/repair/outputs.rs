@@ -1,17 +1,58 @@
-//! Every output belongs to an attempt that has begun, and no result lies about that its attempt did not live to hand over.
+//! Every output belongs to an attempt that has begun, and is there for as long as it is kept; and no result lies about that
+//! its attempt did not live to hand over.
 //!
 //! A job that has left the history keeps its output for as long as outputs are kept: an output is without a job only
 //! when its number was never given, or its attempt never begun. Names that are not the daemon's are not looked at.
 
 use std::collections::BTreeMap;
 
-use super::Proposal;
+use super::{Mend, Proposal};
 use crate::core::id::JobId;
 use crate::core::state::State;
+use crate::core::time::Timestamp;
+use crate::core::view::JobView;
 use crate::exec::{OutputFile, Outputs};
 
 pub const WITHOUT_JOB: &str = "outputs-without-a-job";
+pub const LOST: &str = "lost-outputs";
 pub const RESULTS: &str = "abandoned-results";
+
+/// An attempt that is over and has left an output.
+#[derive(Clone, Copy, Debug)]
+pub struct Left {
+    pub job: JobId,
+    pub attempt: u32,
+    pub bytes: u64,
+    pub began: Timestamp,
+}
+
+impl Left {
+    /// The last attempt of a job that does not run, if it has printed anything.
+    pub fn of(job: &JobView) -> Option<Left> {
+        let (JobView { id, attempts: attempt, output_bytes: bytes, .. }, began) = (job, job.started_at?);
+        (*bytes > 0).then_some(Left { job: *id, attempt: *attempt, bytes: *bytes, began })
+    }
+}
+
+/// Outputs that somebody else than pruning has deleted. The file of an attempt that goes on cannot be made again, as
+/// what it had is not there: either way it is only told.
+pub fn lost(outputs: &Outputs, left: &[Left]) -> Vec<Proposal> {
+    let horizon = outputs.horizon();
+    let gone = |it: &&Left| outputs.size(it.job, it.attempt) == 0 && !horizon.may_lack(it.job, it.began);
+    let told = |job, attempt, explanation: String| {
+        Proposal::new(LOST, format!("attempt {attempt} of job {job}"), explanation, "none: it is gone", Mend::None)
+    };
+    let over = left
+        .iter()
+        .filter(gone)
+        .map(|it| told(it.job, it.attempt, format!("it has left {} bytes, and its file is gone", it.bytes)));
+    let live = outputs.lost_live();
+    over.chain(
+        live.into_iter()
+            .map(|(job, attempt)| told(job, attempt, "its file was deleted while it is written".to_owned())),
+    )
+    .collect()
+}
 
 /// What the state knows of some jobs.
 #[derive(Clone, Debug, Default)]

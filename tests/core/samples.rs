@@ -103,6 +103,7 @@ impl Random {
             progress: Progress { current: self.any(), total: self.any(), message: self.text() },
             result: self.option(Random::json),
             error: self.option(Random::text),
+            output_bytes: self.any(),
             scheduled_at: self.option(Random::at),
             created_at: self.at(),
             due_at: self.at(),
@@ -149,6 +150,7 @@ impl Random {
             JobResumed { job: r.job() }.into(),
             JobHeld { job: r.job(), reason: r.text() }.into(),
             JobRetried { job: r.job(), finished: r.option(|r| Finished { task: r.task(), view: r.view() }) }.into(),
+            OutputKept { job: r.job(), bytes: r.any() }.into(),
             TaskDefined {
                 task: r.task(),
                 name: r.text(),

@@ -57,6 +57,7 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
             Some(finished) => format!("{name} {} (was {})", body.job, finished.view.state),
             None => format!("{name} {}", body.job),
         },
+        Event::OutputKept(body) => format!("{name} {} {} bytes", body.job, body.bytes),
         Event::TaskDefined(body) => {
             let coming: Vec<_> = body.next.iter().map(|at| next(*at)).collect();
             match coming.is_empty() {

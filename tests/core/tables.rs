@@ -263,6 +263,7 @@ fn command(world: &mut World, line: &Line) -> Followed {
         "fail" => ended(world, Ending::Failed { error: line.operands.get(1).map_or("broken", |text| text).into() }),
         "stopped" => ended(world, Ending::Stopped),
         "interrupted" => ended(world, Ending::Interrupted { reason: "the daemon stops".into() }),
+        "output" => Command::ReportOutput { job: line.job(), attempt: attempt(world), bytes: text(1).parse().unwrap() },
         "progress" => {
             let (current, total) = text(1).split_once('/').unwrap();
             let (current, total) = (current.parse().unwrap(), total.parse().unwrap());

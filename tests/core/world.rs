@@ -238,6 +238,7 @@ pub fn subject(event: &Event) -> Option<JobId> {
         Event::JobResumed(body) => Some(body.job),
         Event::JobHeld(body) => Some(body.job),
         Event::JobRetried(body) => Some(body.job),
+        Event::OutputKept(body) => Some(body.job),
         Event::TaskDefined(_)
         | Event::TaskRemoved(_)
         | Event::TaskPaused(_)

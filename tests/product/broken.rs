@@ -92,6 +92,41 @@ fn outputs_of_attempts_that_never_were_go_and_all_others_stay() {
 }
 
 #[test]
+fn an_output_that_somebody_has_deleted_is_told_and_one_that_was_pruned_is_not() {
+    let config = "[task.says]\nshell = \"echo hello\"\n[task.goes-on]\nshell = \"echo hello; exec sleep 1000\"\n\
+                  [task.fails]\nshell = \"echo oh; exit 1\"\nbackoff = \"1h\"\n[task.silent]\ncommand = [\"true\"]";
+    let place = Place::new(config);
+    let daemon = place.start();
+    let done = |task: &str, state: &str| {
+        let job = daemon.add(json!({ "task": task }));
+        daemon.wait_state(job, state)
+    };
+    let said = done("says", "completed");
+    assert_eq!(said["output_bytes"], 6);
+    assert_eq!(done("fails", "retryable")["output_bytes"], 3);
+    assert_eq!(done("silent", "completed")["output_bytes"], 0);
+    done("goes-on", "running");
+    let outputs = place.state().join("outputs/0");
+    let files = [outputs.join("1.1.log"), outputs.join("2.1.log"), outputs.join("4.1.log")];
+    until("it has printed", || files[2].metadata().ok().filter(|file| file.len() == 6));
+    assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]));
+    files.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let report = daemon.post("/v1/repair", json!({}));
+    assert_eq!((invariants(&report), &report["fixed"]), (vec!["lost-outputs"; 3], &json!(0)), "{report}");
+    let subjects: Vec<_> = report["findings"].as_array().unwrap().iter().map(|it| &it["subject"]).collect();
+    assert_eq!(subjects, ["attempt 1 of job 2", "attempt 1 of job 1", "attempt 1 of job 4"]);
+
+    // Pruned for lack of room, all that have ended may be missing.
+    place.configure("[outputs]\nkeep = { size = \"1B\" }", config);
+    daemon.post("/v1/reload", json!({}));
+    let pruned = done("says", "completed")["id"].as_u64().unwrap();
+    until("it is pruned", || (!outputs.join(format!("{pruned}.1.log")).exists()).then_some(()));
+    let report = daemon.post("/v1/repair", json!({}));
+    assert_eq!(report["findings"][0]["subject"], "attempt 1 of job 4", "{report}");
+    assert_eq!(report["found"], 1);
+}
+
+#[test]
 fn a_result_that_nobody_has_read_goes() {
     let place = Place::new(OK);
     let daemon = place.start();

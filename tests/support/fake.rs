@@ -55,6 +55,7 @@ fn job(id: u64, task: &str, state: JobState) -> JobView {
         progress: Progress::default(),
         result: None,
         error: None,
+        output_bytes: 0,
         scheduled_at: None,
         created_at: at(-7200),
         due_at: at(-7200),

@@ -74,6 +74,18 @@ pub fn progress(
     Ok(Answer::Done)
 }
 
+pub fn output(
+    state: &State,
+    id: JobId,
+    attempt: u32,
+    bytes: u64,
+    events: &mut Vec<Event>,
+) -> Result<Answer, Rejection> {
+    reported(state, id, attempt)?;
+    events.push(Event::from(OutputKept { job: id, bytes }));
+    Ok(Answer::Done)
+}
+
 pub fn ended(
     state: &State,
     id: JobId,

@@ -29,6 +29,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
             attempt::progress(state, *job, *attempt, progress, events)
         }
         Command::ReportSpawned { job, attempt, process } => attempt::spawned(state, *job, *attempt, process, events),
+        Command::ReportOutput { job, attempt, bytes } => attempt::output(state, *job, *attempt, *bytes, events),
         Command::ReportEnded { job, attempt, ending } => attempt::ended(state, *job, *attempt, ending, now, events),
         Command::Tick => attempt::tick(state, now, events),
         Command::DecideOccurrences(due) => occurrence::decide(state, due, now, events),

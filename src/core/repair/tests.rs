@@ -154,6 +154,7 @@ fn an_attempt_without_a_job_gives_its_place_back() {
         settled: true,
         stopping: None,
         progress: Progress::default(),
+        output: 0,
     };
     let mut durable = state().picture();
     durable.running.insert(JobId(99), attempt(1));

@@ -43,6 +43,7 @@ impl State {
                     message: progressed.message.clone(),
                 }
             }),
+            Event::OutputKept(kept) => self.change_running(kept.job, |running| running.output = kept.bytes),
             Event::JobCompleted(completed) => self.finish(completed.job),
             Event::JobDiscarded(discarded) => self.finish(discarded.job),
             Event::JobCancelled(cancelled) => self.finish(cancelled.job),
@@ -163,6 +164,7 @@ impl State {
             settled: false,
             stopping: None,
             progress: Progress::default(),
+            output: 0,
         };
         self.index.insert_running(started.job, &running);
         self.durable.running.insert(started.job, running);
@@ -344,6 +346,7 @@ fn revived(finished: &Finished) -> Job {
         error: view.error.clone(),
         started: view.started_at,
         progress: Some(Box::new(view.progress.clone())),
+        output: view.output_bytes,
         first_due: None,
         held: false,
     };

@@ -55,19 +55,30 @@ pub struct Rare {
     pub started: Option<Timestamp>,
     /// How far the last attempt said it was, once it is over.
     pub progress: Option<Box<Progress>>,
+    /// Bytes that the last attempt has left as its output, once it is over.
+    pub output: u64,
     /// When the first attempt was due: `give_up_after` counts from here.
     pub first_due: Option<Timestamp>,
     /// Interrupted, and a person has to decide.
     pub held: bool,
 }
 
-static NOTHING_RARE: Rare =
-    Rare { key: None, occurrence: None, error: None, started: None, progress: None, first_due: None, held: false };
+static NOTHING_RARE: Rare = Rare {
+    key: None,
+    occurrence: None,
+    error: None,
+    started: None,
+    progress: None,
+    output: 0,
+    first_due: None,
+    held: false,
+};
 
 impl Rare {
     /// Keeps what is to be seen of an attempt until the next one.
     pub(super) fn attempt_is_over(&mut self, attempt: Option<Running>) {
         self.started = attempt.as_ref().map(|attempt| attempt.started);
+        self.output = attempt.as_ref().map_or(0, |attempt| attempt.output);
         self.progress =
             attempt.map(|attempt| attempt.progress).filter(|told| *told != Progress::default()).map(Box::new);
     }

@@ -86,6 +86,8 @@ pub struct Running {
     /// Why it is being ended, if it is.
     pub stopping: Option<Box<str>>,
     pub progress: Progress,
+    /// Bytes in its file of output, once there will be no more of them.
+    pub output: u64,
 }
 
 /// The whole state.
