@@ -59,12 +59,14 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
 
 fn tell_when(out: &mut Out, which: &str, report: &Report, now: Timestamp) -> Result<(), Failure> {
     let (at, door) = (report.at, report.door);
-    Ok(out.line(format!("{which} was at {} ({}), by {door}", iso(at), relative(at, now)))?)
+    out.line(format!("{which} was at {} ({}), by {door}", iso(at), relative(at, now)))?;
+    Ok(())
 }
 
 fn tell(out: &mut Out, report: &Report, nothing: &str) -> Result<(), Failure> {
     if report.findings.is_empty() {
-        return Ok(out.line(nothing)?);
+        out.line(nothing)?;
+        return Ok(());
     }
     let rows: Vec<Row> = report
         .findings
@@ -77,8 +79,9 @@ fn tell(out: &mut Out, report: &Report, nothing: &str) -> Result<(), Failure> {
         out.line(format!("and {more} more, of which the journal tells"))?;
     }
     let found = count(u64::from(report.found), "finding");
-    Ok(match report.dry_run {
+    match report.dry_run {
         true => out.line(format!("{found}; nothing was changed"))?,
         false => out.line(format!("{found}, {} fixed", report.fixed))?,
-    })
+    }
+    Ok(())
 }
