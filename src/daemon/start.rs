@@ -327,7 +327,10 @@ async fn end_leftovers(state: &State, socket: &Path) -> AtStart {
     let mut found = AtStart::default();
     for (job, leftover) in known.into_iter().chain(strays) {
         let finding = |processes: u32, action: &str| {
-            let explanation = format!("{processes} processes of its attempt ran on without a daemon");
+            let explanation = match processes {
+                1 => "a process of its attempt ran on without a daemon".to_owned(),
+                more => format!("{more} processes of its attempt ran on without a daemon"),
+            };
             Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, action)
         };
         match leftover {

@@ -224,7 +224,7 @@ impl Sweeper {
         let picture = self.engine.picture().await?;
         let (archive, outputs) = (self.kept.archive.clone(), self.kept.outputs.clone());
         let look = move || {
-            let waits = |job: &&Job| job.attempts > 0 && job.state != JobState::Running;
+            let waits = |job: &&Job| job.state != JobState::Running && job.cold.rare().output > 0;
             let live = picture.jobs.iter().filter(waits).filter_map(|job| projection::live(&picture, job));
             let finished = archive.jobs(None).take(FINISHED_LOOKED_AT).flatten();
             let left: Vec<_> = live.chain(finished).filter_map(|job| outputs::Left::of(&job)).collect();

@@ -2,6 +2,7 @@
 //! by somebody else. A small file in that folder, replaced whenever pruning has deleted something.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::core::id::JobId;
@@ -43,6 +44,8 @@ impl Horizon {
     /// Moves the horizon on, after something was deleted: a full disk may have no room for the note before. It never
     /// goes back.
     pub(super) fn advance(folder: &Path, jobs: Option<JobId>, before: Option<SystemTime>) -> Result<(), FileError> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let old = Horizon::read(folder);
         let before = before.map(|at| Timestamp(at.duration_since(UNIX_EPOCH).map_or(0, milliseconds)));
         let new = Horizon {

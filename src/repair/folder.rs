@@ -31,9 +31,10 @@ pub fn find(state_dir: &Path) -> Vec<Proposal> {
 /// The names in the state folder that are the daemon's.
 const OURS: [&str; 7] = ["journal", "checkpoint", "history", "occurrences", "keys", "outputs", "lock"];
 
+/// A link counts as what it leads to: `/var/lib/daybook` may be one, and a folder may lie on another disk.
 fn look(path: &Path, forbidden: u32) -> Option<Proposal> {
     let shown = path.display().to_string();
-    let metadata = match fs::symlink_metadata(path) {
+    let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let explanation = "it is gone, and what is written since then nobody will find".to_owned();
@@ -51,9 +52,8 @@ fn look(path: &Path, forbidden: u32) -> Option<Proposal> {
         let action = format!("none: `chown {own}` it");
         return Some(Proposal::new(NAME, shown, explanation, &action, Mend::None));
     }
-    // What is no folder is a file of ours, or a link whose target is somebody's decision.
     let mode = metadata.permissions().mode() & 0o7777;
-    if metadata.is_symlink() || mode & forbidden == 0 {
+    if mode & forbidden == 0 {
         return None;
     }
     let right = mode & !forbidden;

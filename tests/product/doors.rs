@@ -54,7 +54,7 @@ fn who_asks_while_a_sweep_runs_is_told_what_that_one_finds() {
     let from = daemon.get("/v1/status")["seq"].as_u64().unwrap() + 1;
     let ready = Barrier::new(CALLERS);
     let ask = |number: usize| {
-        let dry_run = number % 3 == 0;
+        let dry_run = number.is_multiple_of(3);
         let mut client = daemon.client();
         ready.wait();
         let body = json!({ "dry_run": dry_run }).to_string();
