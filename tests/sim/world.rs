@@ -21,6 +21,7 @@ use crate::clients::{self, Ask, Config};
 use crate::executor::Executor;
 use crate::past::Past;
 use crate::random::Random;
+use crate::sweep::Pass;
 
 /// 2026-01-01T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000);
@@ -76,6 +77,8 @@ pub struct World {
     past: Past,
     flight: Option<Flight>,
     executor: Executor,
+    /// The sweep that runs.
+    pass: Option<Pass>,
     model: Model,
     told: Arc<Mutex<Vec<Told>>>,
     /// A picture that is being written: its checksum, and in how many steps it is done.
@@ -99,6 +102,7 @@ impl World {
             past: Past::default(),
             flight: None,
             executor: Executor::default(),
+            pass: None,
             model: Model::default(),
             told: Arc::default(),
             checkpoint: None,
@@ -199,8 +203,21 @@ impl World {
         for ask in asks {
             self.perform(ask);
         }
+        self.sweep();
         if self.flight.is_none() {
             self.seal();
+        }
+    }
+
+    /// The next slice of the sweep that runs; now and then one begins.
+    fn sweep(&mut self) {
+        if self.pass.is_none() && self.random.once_in(25) {
+            self.pass = Some(Pass::begin(&mut self.machine, self.random.once_in(4)));
+        }
+        match self.pass.take().map(|pass| pass.step(&mut self.machine)) {
+            Some(Ok(pass)) => self.pass = Some(pass),
+            Some(Err(report)) => checks::healthy(&report),
+            None => {}
         }
     }
 
@@ -373,6 +390,7 @@ impl World {
         self.flight = None;
         self.checkpoint = None;
         self.executor = Executor::default();
+        self.pass = None;
         self.clock.pass(Duration::from_millis(self.random.below(90_000)));
         let rebooted = self.random.once_in(3);
         self.boot(disk, rebooted);
@@ -409,6 +427,7 @@ impl World {
             past: self.past.clone(),
             flight: None,
             executor: Executor::default(),
+            pass: None,
             model,
             told: Arc::default(),
             checkpoint: None,

@@ -275,3 +275,53 @@ fn a_pass_sees_every_job_once_whatever_comes_and_goes() {
     }
     assert_eq!(slices, 2 + 3, "1,100 jobs are left, and an end is found");
 }
+
+fn noted(name: &str) -> Finding {
+    Finding::new(name, "it", "broken".to_owned(), "mends it")
+}
+
+fn end(found: u32, fixed: u32, left: Option<Vec<Finding>>) -> Event {
+    SweepFinished { door: Door::Timer, found, fixed, left }.into()
+}
+
+#[test]
+fn the_last_report_is_kept_and_the_last_that_found_something() {
+    let mut state = State::default();
+    let apply = |state: &mut State, event: Event| state.apply(&event, NOW);
+    let last = |state: &State| {
+        let sweeps = &state.scalars().sweeps;
+        let names = |report: &Option<Report>| {
+            let findings = report.iter().flat_map(|report| &report.findings);
+            findings.map(|finding| finding.invariant.to_string()).collect::<Vec<_>>()
+        };
+        (names(&sweeps.last), names(&sweeps.earlier))
+    };
+    apply(&mut state, SweepFound { findings: vec![noted("a")] }.into());
+    apply(&mut state, end(2, 1, Some(vec![noted("b")])));
+    assert_eq!(last(&state).0, ["a", "b"], "what was mended first");
+    apply(&mut state, end(1, 0, None));
+    assert_eq!(last(&state).0, ["b"], "what is left is as before");
+    apply(&mut state, end(0, 0, Some(vec![])));
+    apply(&mut state, end(0, 0, None));
+    assert_eq!(last(&state), (vec![], vec!["b".to_owned()]));
+    // A sweep that a crash broke off is not part of the next one.
+    apply(&mut state, SweepFound { findings: vec![noted("c")] }.into());
+    let started = DaemonStarted { version: "0".into(), pid: 1, boot_id: "b".into(), clean: false };
+    apply(&mut state, started.into());
+    apply(&mut state, end(0, 0, None));
+    assert_eq!(last(&state), (vec![], vec!["b".to_owned()]));
+}
+
+#[test]
+fn what_is_kept_of_findings_is_bounded() {
+    let long = "x".repeat(10 * limits::FINDING_TEXT_BYTES_MAX);
+    let finding = Finding::new("a", long.clone(), long.clone(), &long);
+    let mut state = State::default();
+    for _ in 0..3 {
+        let findings = vec![finding.clone(); limits::FINDINGS_KEPT_MAX];
+        state.apply(&SweepFound { findings: findings.clone() }.into(), NOW);
+        state.apply(&end(1000, 500, Some(findings)), NOW);
+    }
+    let head = crate::core::state::picture::head(state.durable());
+    assert!(head.len() < 1024 * 1024, "{} bytes in the head of a checkpoint", head.len());
+}
