@@ -13,8 +13,9 @@ mod logs;
 mod recovery;
 mod schedule;
 mod support;
+mod sweep;
 
-const PARTS: [(&str, fn()); 9] = [
+const PARTS: [(&str, fn()); 10] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -22,6 +23,7 @@ const PARTS: [(&str, fn()); 9] = [
     ("schedule", schedule::run),
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
+    ("sweep", sweep::run),
     ("idle", idle::run),
     ("logs", logs::run),
 ];

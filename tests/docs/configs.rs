@@ -30,7 +30,7 @@ fn every_key_in_a_table_is_one() {
             continue;
         }
         let handler = if ["shell", "command", "worker"].contains(&key) { "" } else { "\ncommand = [\"true\"]" };
-        if let Err(errors) = check_text("table", &format!("[task.t]\n{text}{handler}\n")) {
+        if let Err(errors) = check_text("table", format!("[task.t]\n{text}{handler}\n")) {
             panic!("`{text}`: {errors}");
         }
         checked += 1;

@@ -123,7 +123,7 @@ fn the_machine_comes_to_the_ledger_that_the_page_shows() {
     let page = pages::page("docs/dst-and-missed.md");
     let blocks = page.blocks();
     let tasks: Vec<&str> = blocks.iter().filter(|it| it.language == "toml").map(|it| it.text.as_str()).collect();
-    let config = check_text("page", &tasks.join("\n")).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = check_text("page", tasks.join("\n")).unwrap_or_else(|errors| panic!("{errors}"));
     let mut told = 0;
     for block in blocks.iter().filter(|block| block.language == "story") {
         let (story, ledger) =
