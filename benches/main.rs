@@ -17,8 +17,9 @@ mod schedule;
 #[allow(dead_code, reason = "the tests need the rest")]
 mod servers;
 mod support;
+mod sweep;
 
-const PARTS: [(&str, fn()); 10] = [
+const PARTS: [(&str, fn()); 11] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -26,6 +27,7 @@ const PARTS: [(&str, fn()); 10] = [
     ("schedule", schedule::run),
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
+    ("sweep", sweep::run),
     ("idle", idle::run),
     ("logs", logs::run),
     ("passivate", passivate::run),

@@ -30,7 +30,7 @@ fn bulk() -> Vec<u8> {
 }
 
 /// The config of a daemon that takes jobs in, and of one that works on them.
-fn config(execution: bool) -> String {
+pub fn config(execution: bool) -> String {
     format!("execution = {execution}\n\n[task.mail]\ncommand = [\"true\"]\n")
 }
 
@@ -40,9 +40,7 @@ pub fn run() {
     let daemon = Daemon::start(&dir, &config(false), Handlers::Real);
     std::thread::sleep(Duration::from_secs(1));
     let empty = process::pss_anonymous(daemon.pid());
-    let load = client::many(&daemon.socket(), 2, &bulk(), Duration::from_secs(600), (JOBS / BULK) as u64);
-    assert_eq!(load.answers as usize * BULK, JOBS);
-    settle(&dir.join("state/checkpoint"));
+    fill(&daemon, &dir);
     let loaded = process::pss_anonymous(daemon.pid());
     daemon.kill();
     let disk = process::disk(&dir.join("state"));
@@ -78,6 +76,13 @@ pub fn run() {
     }
     .print();
     remove(&dir);
+}
+
+/// Adds the jobs to a daemon in `dir`, and waits until it has come to rest.
+pub fn fill(daemon: &Daemon, dir: &Path) {
+    let load = client::many(&daemon.socket(), 2, &bulk(), Duration::from_secs(600), (JOBS / BULK) as u64);
+    assert_eq!(load.answers as usize * BULK, JOBS);
+    settle(&dir.join("state/checkpoint"));
 }
 
 /// Waits until no checkpoint is being written to this folder.

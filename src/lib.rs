@@ -23,6 +23,7 @@
 //! | [`cli`] | a file per subcommand |
 //! | [`config`] | keys, files, checks, differences |
 //! | [`daemon`] | wiring: start, stop, signals, housekeeping, `journal verify` |
+//! | [`repair`] | the invariants of repair that need files and processes; those of the state are in the core |
 //! | [`demo`] | what `daybook demo` works on |
 //! | [`clock`] | the only reader of the machine's clocks |
 //!
@@ -60,4 +61,5 @@ pub mod exec;
 pub mod history;
 pub mod journal;
 pub mod logging;
+pub mod repair;
 pub mod workers;

@@ -5,7 +5,7 @@ use super::render::{Colour, count, progress};
 use super::session::Session;
 use super::table::{Column, Row, number, text, word};
 use super::time;
-use crate::control::status::{Health, Status, Waiting, WaitingKind};
+use crate::control::status::{Health, LastSweep, Status, Waiting, WaitingKind};
 use crate::core::time::Timestamp;
 use crate::error::Exit;
 
@@ -107,9 +107,12 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
     };
     let sweep = status.last_sweep.map_or("none yet".to_owned(), |it| {
         let ago = time::relative(it.at, now);
-        match it.findings {
-            0 => format!("{ago}, and found nothing"),
-            found => format!("{ago}: {}, {} fixed (`daybook repair --last`)", count(found.into(), "finding"), it.fixed),
+        let LastSweep { door, findings, fixed, .. } = it;
+        match findings {
+            0 => format!("{ago}, by {door}, and found nothing"),
+            found => {
+                format!("{ago}, by {door}: {}, {fixed} fixed (`daybook repair --last`)", count(found.into(), "finding"))
+            }
         }
     });
     let next: Vec<_> = status.coming.iter().map(|it| format!("{} {}", it.task, time::relative(it.at, now))).collect();

@@ -17,7 +17,7 @@ use crate::core::command::AddJob;
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::rejection::Rejection;
-use crate::core::repair::Report;
+use crate::core::repair::{Door, Report};
 use crate::core::time::Timestamp;
 use crate::core::view::{JobView, OccurrenceView, Progress};
 use crate::engine::{self, Committed};
@@ -70,8 +70,9 @@ pub trait Service: Send + Sync + 'static {
     /// Whether the engine takes commands.
     fn health(&self) -> BoxFuture<'_, Result<(), Refusal>>;
     fn status(&self) -> BoxFuture<'_, Result<Status, Refusal>>;
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
-    /// What the last sweep found and did, whoever asked for it.
+    /// Sweeps, or joins the sweep of the same kind that runs already.
+    fn repair(&self, door: Door, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>>;
+    /// What the last sweep found and did, whoever asked for it. One that runs is waited for.
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
     /// Reads the config anew and takes it over; `wait`: answered after the sweep that follows.
     fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>>;
@@ -201,12 +202,13 @@ pub struct Reloaded {
     pub sweep: Option<LastSweep>,
 }
 
-/// A sweep that is over: when it was, and its report.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The last sweep that is over.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Swept {
-    pub at: Timestamp,
     #[serde(flatten)]
     pub report: Report,
+    /// If that one found nothing: the last one before it that did.
+    pub earlier: Option<Report>,
 }
 
 /// A coming occurrence.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::service::Coming;
 use crate::core::id::{JobId, Seq};
+use crate::core::repair::{Door, Report};
 use crate::core::time::{Timestamp, seconds};
 use crate::core::view::JobView;
 
@@ -193,6 +194,15 @@ pub struct TaskCounts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSweep {
     pub at: Timestamp,
+    /// Who asked for it.
+    pub door: Door,
     pub findings: u32,
     pub fixed: u32,
+}
+
+impl LastSweep {
+    /// Without what it found.
+    pub fn of(report: &Report) -> LastSweep {
+        LastSweep { at: report.at, door: report.door, findings: report.found, fixed: report.fixed }
+    }
 }

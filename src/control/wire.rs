@@ -17,6 +17,7 @@ use super::problem::{INVALID_VALUE, Problem};
 use crate::core::command::{AddJob, When};
 use crate::core::json::Json;
 use crate::core::limits;
+use crate::core::repair::Door;
 use crate::core::time::Timestamp;
 use crate::core::view::Progress;
 
@@ -206,11 +207,32 @@ fields!(CancelRequest, "reason");
 #[serde(deny_unknown_fields, default)]
 pub struct RepairRequest<'a> {
     pub dry_run: bool,
+    pub door: Asker,
     #[serde(skip)]
     nothing: PhantomData<&'a ()>,
 }
 
-fields!(RepairRequest, "dry_run");
+fields!(RepairRequest, "dry_run", "door");
+
+/// Who asks on the socket, for the report: whoever says nothing is `socket`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Asker {
+    #[default]
+    Socket,
+    Cli,
+    Page,
+}
+
+impl From<Asker> for Door {
+    fn from(asker: Asker) -> Door {
+        match asker {
+            Asker::Socket => Door::Socket,
+            Asker::Cli => Door::Cli,
+            Asker::Page => Door::Page,
+        }
+    }
+}
 
 /// A reload.
 #[derive(Debug, Default, Deserialize)]

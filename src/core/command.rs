@@ -6,6 +6,7 @@ use super::json::Json;
 use super::limits;
 use super::policy::TaskPolicy;
 use super::rejection::Invalid;
+use super::repair::{Door, Finding};
 use super::time::Timestamp;
 use super::view::Progress;
 
@@ -31,6 +32,12 @@ pub enum Command {
         job: JobId,
         attempt: u32,
         process: Process,
+    },
+    /// Comes before the attempt's end, if it has printed anything. `bytes`: of its file.
+    ReportOutput {
+        job: JobId,
+        attempt: u32,
+        bytes: u64,
     },
     ReportEnded {
         job: JobId,
@@ -69,9 +76,25 @@ pub enum Command {
     ResolveInterrupted {
         job: JobId,
     },
+    /// A place that is taken for a job that does not run with it, or by a job of which nothing runs, becomes free.
+    ReleaseAttempt {
+        job: JobId,
+    },
+    /// `job`, of which nothing has begun, is for the same occurrence as the live job `first`.
+    CancelTwin {
+        job: JobId,
+        first: JobId,
+    },
+    /// A sweep has mended these.
+    NoteFound {
+        findings: Vec<Finding>,
+    },
     FinishSweep {
-        findings: u32,
+        door: Door,
+        found: u32,
         fixed: u32,
+        /// What could not be mended.
+        left: Vec<Finding>,
     },
     /// A reload has changed the config: what, in words.
     NoteReload {

@@ -51,6 +51,7 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         | Event::JobResumed(_)
         | Event::JobHeld(_)
         | Event::JobRetried(_)
+        | Event::OutputKept(_)
         | Event::TaskDefined(_)
         | Event::TaskRemoved(_)
         | Event::TaskPaused(_)
@@ -62,6 +63,7 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_)
         | Event::ConfigChanged(_) => None,
     }

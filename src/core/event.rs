@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::id::{JobId, TaskId};
 use super::json::Json;
 use super::policy::TaskPolicy;
+use super::repair::{Door, Finding};
 use super::time::{Timestamp, seconds};
 use super::view::{JobView, Outcome};
 use std::time::Duration;
@@ -68,6 +69,7 @@ events! {
     13 JobResumed "job_resumed",
     14 JobHeld "job_held",
     15 JobRetried "job_retried",
+    16 OutputKept "output_kept",
     20 TaskDefined "task_defined",
     21 TaskRemoved "task_removed",
     22 TaskPaused "task_paused",
@@ -80,6 +82,7 @@ events! {
     42 ClockStepped "clock_stepped",
     43 ClockSuspended "clock_suspended",
     44 SweepFinished "sweep_finished",
+    45 SweepFound "sweep_found",
     50 ConfigChanged "config_changed",
 }
 
@@ -163,6 +166,13 @@ pub struct JobProgressed {
     pub current: u64,
     pub total: u64,
     pub message: Box<str>,
+}
+
+/// The attempt under way is over as far as its output goes: so much of that is in its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputKept {
+    pub job: JobId,
+    pub bytes: u64,
 }
 
 /// The job is done.
@@ -347,8 +357,17 @@ pub struct ClockSuspended {
 /// A sweep has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepFinished {
-    pub findings: u32,
+    pub door: Door,
+    pub found: u32,
     pub fixed: u32,
+    /// What could not be mended; `None` when that is the same as at the end of the sweep before.
+    pub left: Option<Vec<Finding>>,
+}
+
+/// A sweep has mended these, by the events before this one in the same commit, or outside of the state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepFound {
+    pub findings: Vec<Finding>,
 }
 
 /// A reload has taken a change of the config over. What it does to tasks is in events of their own.

@@ -48,14 +48,25 @@ pub const CRASHES_MAX: u8 = 3;
 pub const CHANGES_NOTED_MAX: usize = 200;
 /// Bytes of all events of one commit; the engine seals a commit before it grows past this.
 pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of each text of a sweep's finding.
+pub const FINDING_TEXT_BYTES_MAX: usize = 512;
+/// Findings of one sweep that its asker is told; all are counted.
+pub const FINDINGS_LISTED_MAX: usize = 10_000;
+/// Findings of the last sweep that are kept; the journal has all that were mended.
+pub const FINDINGS_KEPT_MAX: usize = 200;
 
 const _: () = assert!(COMMIT_BYTES_MAX > 2 * (ARGS_BYTES_MAX + KEY_BYTES_MAX + MESSAGE_BYTES_MAX));
 const _: () = assert!(JOBS_PER_CALL_MAX <= JOBS_MAX);
 
 /// `text` cut to [`MESSAGE_BYTES_MAX`] at a character.
-pub fn message(mut text: String) -> String {
-    if text.len() > MESSAGE_BYTES_MAX {
-        let end = (0..=MESSAGE_BYTES_MAX).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+pub fn message(text: String) -> String {
+    cut(text, MESSAGE_BYTES_MAX)
+}
+
+/// `text` cut to so many bytes at a character.
+pub fn cut(mut text: String, bytes_max: usize) -> String {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(end);
     }
     text

@@ -64,6 +64,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::JobResumed(_)
         | Event::JobHeld(_)
         | Event::JobRetried(_)
+        | Event::OutputKept(_)
         | Event::TaskDefined(_)
         | Event::TaskRemoved(_)
         | Event::TaskPaused(_)
@@ -73,6 +74,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::DaemonStopped(_)
         | Event::ClockStepped(_)
         | Event::ClockSuspended(_)
+        | Event::SweepFound(_)
         | Event::SweepFinished(_)
         | Event::ConfigChanged(_) => {}
     }
@@ -98,6 +100,7 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
         progress: running.map(|running| &running.progress).or(rare.progress.as_deref()).cloned().unwrap_or_default(),
         result: None,
         error: rare.error.clone(),
+        output_bytes: running.map_or(rare.output, |running| running.output),
         scheduled_at: rare.occurrence.map(|occurrence| occurrence.at),
         created_at: job.cold.created,
         due_at: job.due,

@@ -22,6 +22,7 @@ impl Event {
             Event::JobResumed(it) => Some(it.job),
             Event::JobHeld(it) => Some(it.job),
             Event::JobRetried(it) => Some(it.job),
+            Event::OutputKept(it) => Some(it.job),
             Event::OccurrenceDecided(it) => it.job,
             Event::TaskDefined(_)
             | Event::TaskRemoved(_)
@@ -33,6 +34,7 @@ impl Event {
             | Event::DaemonStopped(_)
             | Event::ClockStepped(_)
             | Event::ClockSuspended(_)
+            | Event::SweepFound(_)
             | Event::SweepFinished(_)
             | Event::ConfigChanged(_) => None,
         }
@@ -63,10 +65,12 @@ impl Event {
             | Event::JobResumed(_)
             | Event::JobHeld(_)
             | Event::JobRetried(_)
+            | Event::OutputKept(_)
             | Event::DaemonStarted(_)
             | Event::DaemonStopped(_)
             | Event::ClockStepped(_)
             | Event::ClockSuspended(_)
+            | Event::SweepFound(_)
             | Event::SweepFinished(_)
             | Event::ConfigChanged(_) => None,
         }

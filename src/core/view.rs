@@ -24,6 +24,8 @@ pub struct JobView {
     /// Why the last attempt failed, why it is held, who cancelled it; of a completed job, what a person should know of it all
     /// the same.
     pub error: Option<Box<str>>,
+    /// Bytes of output that the last attempt has left; 0 while it runs.
+    pub output_bytes: u64,
     /// The occurrence that it is for.
     pub scheduled_at: Option<Timestamp>,
     pub created_at: Timestamp,

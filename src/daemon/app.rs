@@ -2,23 +2,23 @@
 //! signals, timers and the socket share.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::executor::Attempts;
 use super::manager;
 use super::options::{Options, load, policies};
+use super::sweep::Sweeper;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::control::service::Reloaded;
-use crate::control::status;
+use crate::control::status::LastSweep;
 use crate::core::limits;
-use crate::core::repair::Report;
+use crate::core::repair::Door;
 use crate::core::time::Timestamp;
 use crate::engine::archive::Archive;
+use crate::engine::run::Executor;
 use crate::engine::{Gone, Handle};
 use crate::exec::Outputs;
 use crate::journal::{Reader, Upkeep};
@@ -37,15 +37,11 @@ pub struct Daemon {
     pub(super) outputs: Outputs,
     attempts: Arc<Attempts>,
     pub(super) started_at: Timestamp,
-    last_sweep: Mutex<LastSweep>,
+    sweeper: Arc<Sweeper>,
     /// What the last reload leaves to be looked at.
     left_over: Mutex<LeftOver>,
     /// One reload at a time; who comes meanwhile follows, as the files may have changed since they were read.
     reloading: tokio::sync::Mutex<()>,
-    /// Wakes the housekeeping.
-    wake: Arc<Notify>,
-    /// Somebody wants a sweep soon, and does not wait for it.
-    sweep_asked: AtomicBool,
 }
 
 /// What a reload leaves to be looked at.
@@ -66,26 +62,6 @@ pub enum NotReloaded {
     Gone,
 }
 
-/// When the last sweep was, and what it came to.
-#[derive(Clone, Debug)]
-pub struct LastSweep {
-    pub at: Timestamp,
-    awake: Duration,
-    pub report: Report,
-}
-
-impl LastSweep {
-    fn now(report: Report) -> LastSweep {
-        let now = SystemClock.now();
-        LastSweep { at: now.wall, awake: now.awake, report }
-    }
-
-    /// Without what it found.
-    pub fn summary(&self) -> status::LastSweep {
-        status::LastSweep { at: self.at, findings: self.report.findings.len() as u32, fixed: self.report.fixed }
-    }
-}
-
 /// What a daemon is made of.
 pub struct Parts {
     pub options: Options,
@@ -95,15 +71,13 @@ pub struct Parts {
     pub upkeep: Arc<dyn Upkeep>,
     pub outputs: Outputs,
     pub attempts: Arc<Attempts>,
-    /// Of the sweep at the start.
-    pub report: Report,
-    pub wake: Arc<Notify>,
+    pub executor: Arc<dyn Executor>,
 }
 
 impl Daemon {
     pub fn new(parts: Parts) -> Daemon {
-        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, report, wake } = parts;
-        let last_sweep = LastSweep::now(report);
+        let Parts { options, engine, archive, journal, upkeep, outputs, attempts, executor } = parts;
+        let sweeper = Sweeper::new(engine.clone(), executor, attempts.clone());
         Daemon {
             options,
             engine,
@@ -112,12 +86,10 @@ impl Daemon {
             upkeep,
             outputs,
             attempts,
-            started_at: last_sweep.at,
-            last_sweep: Mutex::new(last_sweep),
+            started_at: SystemClock.now().wall,
+            sweeper,
             left_over: Mutex::default(),
             reloading: tokio::sync::Mutex::new(()),
-            wake,
-            sweep_asked: AtomicBool::new(false),
         }
     }
 
@@ -138,8 +110,8 @@ impl Daemon {
         self.attempts.config()
     }
 
-    pub fn last_sweep(&self) -> LastSweep {
-        self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn sweeper(&self) -> &Arc<Sweeper> {
+        &self.sweeper
     }
 
     /// What is no longer kept is to be dropped soon, and not only at the next round.
@@ -154,30 +126,9 @@ impl Daemon {
 
     /// A sweep is to be made at once, and nobody waits for it.
     pub fn ask_for_sweep(&self) {
-        self.sweep_asked.store(true, Ordering::Relaxed);
-        self.wake.notify_one();
-    }
-
-    /// Whether the next sweep is due: somebody has asked for it, or by the time awake since the last one.
-    pub fn sweep_is_due(&self, awake: Duration) -> bool {
-        let asked = self.sweep_asked.swap(false, Ordering::Relaxed);
-        asked || awake.saturating_sub(self.last_sweep().awake) >= self.config().repair_every
-    }
-
-    /// One repair pass. The engine does one thing at a time, so two never run at once.
-    pub async fn sweep(&self, dry_run: bool) -> Result<Report, Gone> {
-        let projections = self.archive.progress();
-        let report = self.engine.act(move |machine, _| machine.sweep(dry_run, false, projections)).await?;
-        for finding in &report.findings {
-            let (invariant, subject) = (&*finding.invariant, &*finding.subject);
-            let (explanation, action) = (&*finding.explanation, &*finding.action);
-            tracing::info!(invariant, subject, explanation, action, dry_run, "sweep found something");
-        }
-        if !dry_run {
-            let swept = LastSweep::now(report.clone());
-            *self.last_sweep.lock().unwrap_or_else(PoisonError::into_inner) = swept;
-        }
-        Ok(report)
+        let sweeper = self.sweeper.clone();
+        // An engine that is gone sweeps no more.
+        tokio::spawn(async move { sweeper.sweep_anew(Door::Signal).await.map(drop) });
     }
 
     /// What the last reload leaves to be looked at, a sentence each.
@@ -249,10 +200,10 @@ impl Daemon {
     pub async fn reload_and_sweep(&self) -> Result<Reloaded, NotReloaded> {
         let reloaded = self.reload().await;
         self.ask_for_retention();
-        let swept = self.sweep(false).await;
+        let swept = self.sweeper.sweep_anew(Door::Signal).await;
         let mut reloaded = reloaded?;
-        swept.map_err(|_: Gone| NotReloaded::Gone)?;
-        reloaded.sweep = Some(self.last_sweep().summary());
+        let report = swept.map_err(|_: Gone| NotReloaded::Gone)?;
+        reloaded.sweep = Some(LastSweep::of(&report));
         Ok(reloaded)
     }
 

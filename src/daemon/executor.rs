@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 
 use super::retention::{Retention, WithOwn};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, Now, SystemClock};
 use crate::config::{Action, Config, Handler as TaskHandler, Process, Task, WorkerConfig};
 use crate::core::command::{Command, Ending};
 use crate::core::effect::StartAttempt;
@@ -21,12 +21,20 @@ use crate::core::limits;
 use crate::core::view::Progress;
 use crate::database::Database;
 use crate::engine::Handle;
-use crate::engine::run::Executor;
+use crate::engine::run::{Executor, Seen};
 use crate::exec::{self, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::repair::attempts::OVERDUE_AFTER;
 use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
+
+/// Until when an attempt may run.
+#[derive(Clone, Copy, Debug)]
+struct Lease {
+    started: Now,
+    length: Duration,
+}
 
 /// Runs attempts as the config says.
 pub struct Attempts {
@@ -38,6 +46,8 @@ pub struct Attempts {
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
+    /// Every attempt that was started, until its end has been handed to the engine: when it is to be over at the latest.
+    known: Mutex<HashMap<(JobId, u32), Option<Lease>>>,
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
     pub(super) retention: Arc<Retention>,
@@ -61,6 +71,7 @@ impl Attempts {
             config: RwLock::new(config),
             commands,
             workers: Mutex::default(),
+            known: Mutex::default(),
             retention_asked: AtomicBool::new(false),
             retention,
             stopping: watch::Sender::new(false),
@@ -94,6 +105,10 @@ impl Attempts {
 
     fn workers(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), watch::Sender<bool>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), Option<Lease>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn report(&self, command: Command) {
@@ -131,6 +146,11 @@ impl Attempts {
                 Ok(context) => this.work(&*worker, context, &cancel, grace).await,
                 Err(error) => Ending::Failed { error: limits::message(error.to_string()).into() },
             };
+            let (outputs, (job, number)) = (this.outputs.clone(), key);
+            let bytes = tokio::task::spawn_blocking(move || outputs.size(job, number)).await.unwrap_or(0);
+            if bytes > 0 {
+                this.report(Command::ReportOutput { job, attempt: number, bytes });
+            }
             this.workers().remove(&key);
             this.report(Command::ReportEnded { job: key.0, attempt: key.1, ending });
         });
@@ -139,7 +159,9 @@ impl Attempts {
     fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
         let all = self.config();
         let made = match config {
-            WorkerConfig::PassivateUsers(users) => PassivateUsers::clone(users).worker(database(&users.database, &all)?),
+            WorkerConfig::PassivateUsers(users) => {
+                PassivateUsers::clone(users).worker(database(&users.database, &all)?)
+            }
             WorkerConfig::CleanLogs(logs) => {
                 let retention = self.retention.clone();
                 let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;
@@ -228,6 +250,11 @@ impl Executor for Door {
     fn start(&self, attempt: StartAttempt) {
         let config = self.0.config();
         tracing::debug!(job = attempt.job.0, task = &*attempt.task, attempt = attempt.attempt, "attempt starts");
+        let lease = config.tasks.get(&*attempt.task).and_then(|task| {
+            let length = task.timeout?.saturating_add(task.grace).saturating_add(OVERDUE_AFTER);
+            Some(Lease { started: SystemClock.now(), length })
+        });
+        self.0.known().insert((attempt.job, attempt.attempt), lease);
         match config.tasks.get(&*attempt.task) {
             Some(task) => match &task.handler {
                 TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
@@ -246,6 +273,35 @@ impl Executor for Door {
         if let Some(cancel) = self.0.workers().get(&(job, attempt)) {
             cancel.send_replace(true);
         }
+    }
+
+    fn look(&self, job: JobId, attempt: u32) -> Seen {
+        self.0.seen(job, attempt, SystemClock.now().awake)
+    }
+
+    fn kill(&self, job: JobId, attempt: u32) {
+        self.0.processes.stop(job, attempt, Stop::Kill);
+        if let Some(cancel) = self.0.workers().get(&(job, attempt)) {
+            cancel.send_replace(true);
+        }
+    }
+}
+
+impl Attempts {
+    /// What it knows of an attempt; `awake`: the time awake now.
+    fn seen(&self, job: JobId, attempt: u32, awake: Duration) -> Seen {
+        match self.known().get(&(job, attempt)) {
+            None => Seen::Unknown,
+            Some(Some(lease)) if awake.saturating_sub(lease.started.awake) > lease.length => {
+                Seen::Overdue { since: lease.started.wall + lease.length.saturating_sub(OVERDUE_AFTER) }
+            }
+            Some(_) => Seen::Running,
+        }
+    }
+
+    /// The engine has been told how the attempt ended, or nobody ever will tell it.
+    fn forget(&self, job: JobId, attempt: u32) {
+        self.known().remove(&(job, attempt));
     }
 }
 
@@ -272,22 +328,35 @@ fn database(name: &str, all: &Config) -> Result<Database, String> {
 }
 
 /// Passes what workers say on to the engine, in order.
-pub async fn forward_commands(mut commands: mpsc::UnboundedReceiver<Command>, engine: Handle) {
+pub async fn forward_commands(mut commands: mpsc::UnboundedReceiver<Command>, engine: Handle, attempts: Arc<Attempts>) {
     while let Some(command) = commands.recv().await {
+        let over = over(&command);
         if engine.tell(command).await.is_err() {
             break;
         }
+        // After the engine has it, and not before: an attempt that is not known here is either over there, or lost.
+        over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
     }
 }
 
+/// The attempt whose end a command reports.
+fn over(command: &Command) -> Option<(JobId, u32)> {
+    if let Command::ReportEnded { job, attempt, .. } = command { Some((*job, *attempt)) } else { None }
+}
+
 /// Passes the reports of processes on to the engine, in order.
-pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle) {
+pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle, attempts: Arc<Attempts>) {
     while let Some(report) = reports.recv().await {
         let command = match report {
             Report::Spawned { job, attempt, identity } => {
                 let process =
                     event::Process { pid: identity.pid, start_time: identity.start_time, boot_id: identity.boot_id };
                 Command::ReportSpawned { job, attempt, process }
+            }
+            Report::Lost { job, attempt } => {
+                tracing::error!(job = job.0, attempt, "what looked after an attempt has panicked; a sweep sees to it");
+                attempts.forget(job, attempt);
+                continue;
             }
             Report::Ended(ended) => {
                 let (job, attempt) = (ended.job.0, ended.attempt);
@@ -309,11 +378,17 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                     Outcome::Cancelled => Ending::Stopped,
                     Outcome::Interrupted => Ending::Interrupted { reason: "the daemon was stopped".into() },
                 };
-                Command::ReportEnded { job: ended.job, attempt: ended.attempt, ending }
+                let (job, attempt, bytes) = (ended.job, ended.attempt, ended.output.kept);
+                if bytes > 0 && engine.tell(Command::ReportOutput { job, attempt, bytes }).await.is_err() {
+                    break;
+                }
+                Command::ReportEnded { job, attempt, ending }
             }
         };
+        let over = over(&command);
         if engine.tell(command).await.is_err() {
             break;
         }
+        over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
     }
 }

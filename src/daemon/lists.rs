@@ -100,6 +100,7 @@ mod tests {
             progress: Default::default(),
             result: None,
             error: None,
+            output_bytes: 0,
             scheduled_at: None,
             created_at: Timestamp(id as i64),
             due_at: Timestamp(id as i64),

@@ -19,6 +19,7 @@ mod socket;
 mod start;
 mod status;
 mod summary;
+mod sweep;
 mod verify;
 
 pub use options::Options;

@@ -1,5 +1,5 @@
 //! Dropping what is no longer kept of the daemon's own: history, generations of the journal, outputs. When that is done
-//! is up to `housekeeping` and to the worker `clean-logs`, which tells of it in its result.
+//! is up to `housekeeping`, to a sweep that finds it overdue, and to the worker `clean-logs`, which tells of it in its result.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -15,9 +15,9 @@ use crate::workers::{Context, Run, Worker};
 
 /// Drops what is older, or more, than the config keeps.
 pub struct Retention {
-    archive: Arc<Archive>,
+    pub(super) archive: Arc<Archive>,
     upkeep: Arc<dyn Upkeep>,
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     /// Since it was last told. Locked while something is dropped: two rounds at once would count it twice.
     dropped: Mutex<Dropped>,
 }
@@ -70,12 +70,16 @@ impl Retention {
         Arc::new(Retention { archive, upkeep, outputs, dropped: Mutex::default() })
     }
 
-    /// Drops what `config` does not keep.
+    /// Drops what `config` does not keep. It blocks.
+    pub fn retain(&self, config: &Config) {
+        self.drop_old(config, &mut self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The same, beside the caller.
     pub async fn run(self: &Arc<Self>, config: Arc<Config>) {
         let this = self.clone();
-        let work = move || this.drop_old(&config, &mut this.dropped.lock().unwrap_or_else(PoisonError::into_inner));
         // A panic in there is a bug of one round, and in the log.
-        let _: Result<(), _> = tokio::task::spawn_blocking(work).await;
+        let _: Result<(), _> = tokio::task::spawn_blocking(move || this.retain(&config)).await;
     }
 
     /// The same, and what was dropped since this was last called.

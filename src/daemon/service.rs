@@ -20,7 +20,7 @@ use crate::core::command::{AddJob, Command};
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::projection;
 use crate::core::rejection::Rejection;
-use crate::core::repair::Report;
+use crate::core::repair::{Door, Report};
 use crate::core::state::State;
 use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
@@ -111,9 +111,9 @@ impl Service for Daemon {
         self.status_now().boxed()
     }
 
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
+    fn repair(&self, door: Door, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
         let repair = async move {
-            let report = self.sweep(dry_run).await?;
+            let report = self.sweeper().sweep(door, dry_run).await?;
             if !dry_run {
                 self.ask_for_retention();
             }
@@ -123,8 +123,14 @@ impl Service for Daemon {
     }
 
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
-        let sweep = self.last_sweep();
-        async move { Ok(Swept { at: sweep.at, report: sweep.report }) }.boxed()
+        let last = async {
+            self.sweeper().wait().await;
+            let sweeps = self.engine().read(|state| state.scalars().sweeps.clone()).await?;
+            let report = sweeps.last.clone().unwrap_or_default();
+            let earlier = sweeps.earlier.clone().filter(|_| report.found == 0);
+            Ok(Swept { report, earlier })
+        };
+        last.boxed()
     }
 
     fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {

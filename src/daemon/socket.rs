@@ -16,8 +16,10 @@ const NAME: &str = "control";
 /// The listening control socket.
 pub struct ControlSocket {
     pub listener: UnixListener,
-    /// The file goes with the daemon, unless it is the service manager's.
-    file: Option<PathBuf>,
+    /// The file, which goes with the daemon unless it is the service manager's: a stale one would only make clients wait.
+    pub file: Option<PathBuf>,
+    /// Whether that of a killed daemon was there, and was removed.
+    pub was_stale: bool,
 }
 
 /// The socket that was handed over to this process, if one was. Not to be called with threads about.
@@ -42,15 +44,13 @@ impl ControlSocket {
         match handed {
             Some(listener) => {
                 let listener = adopt(path, listener)?;
-                Ok(ControlSocket { listener, file: None })
+                Ok(ControlSocket { listener, file: None, was_stale: false })
             }
-            None => Ok(ControlSocket { listener: bind(path)?, file: Some(path.to_owned()) }),
+            None => {
+                let (listener, was_stale) = bind(path)?;
+                Ok(ControlSocket { listener, file: Some(path.to_owned()), was_stale })
+            }
         }
-    }
-
-    /// The file to be removed at the end: a stale socket would only make clients wait.
-    pub fn into_parts(self) -> (UnixListener, Option<PathBuf>) {
-        (self.listener, self.file)
     }
 }
 
@@ -74,23 +74,27 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one == other || matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Binds the control socket. Who holds the state's lock may remove a stale one, and nothing else.
-fn bind(socket: &Path) -> Result<UnixListener, Failure> {
+/// Binds the control socket; also whether a stale one was there. Who holds the state's lock may remove that, and
+/// nothing else.
+fn bind(socket: &Path) -> Result<(UnixListener, bool), Failure> {
     if let Some(folder) = socket.parent() {
         std::fs::create_dir_all(folder).map_err(file("cannot make the folder", folder))?;
     }
     let taken = |why| Failure::Socket { path: socket.to_owned(), why };
-    match std::fs::symlink_metadata(socket) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+    let was_stale = match std::fs::symlink_metadata(socket) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => return Err(file("cannot look at the socket", socket)(error)),
         Ok(found) if !found.file_type().is_socket() => return Err(taken("a file that is no socket is there")),
         Ok(_) if std::os::unix::net::UnixStream::connect(socket).is_ok() => {
             return Err(taken("another daemon answers on it"));
         }
-        Ok(_) => std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?,
-    }
+        Ok(_) => {
+            std::fs::remove_file(socket).map_err(file("cannot remove the stale socket", socket))?;
+            true
+        }
+    };
     let listener = UnixListener::bind(socket).map_err(file("cannot listen on the socket", socket))?;
     let mode = std::fs::Permissions::from_mode(0o660);
     std::fs::set_permissions(socket, mode).map_err(file("cannot set the mode of the socket", socket))?;
-    Ok(listener)
+    Ok((listener, was_stale))
 }

@@ -15,11 +15,13 @@ use super::progress::Progress;
 use super::retention::Retention;
 use super::signals::{Early, Wish, Wishes};
 use super::socket::{self, ControlSocket};
+use super::sweep::AtStart;
 use super::{housekeeping, manager, status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
 use crate::core::event::Process;
+use crate::core::repair::Finding;
 use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
@@ -29,12 +31,16 @@ use crate::engine::recover::{self, Recovered};
 use crate::engine::run::{self as engine_run, Engine, Executor};
 use crate::exec::{Identity, Leftover, Outputs, end_strays};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
+use crate::repair::leftovers;
 use crate::{control, history, logging};
 
 /// How long what a killed daemon left running may take to end, before it is killed.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// After an attempt's grace has passed, how long its report may take.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the doors stay closed for the sweep of the start; a longer one goes on behind them.
+const START_SWEEP_WAIT: Duration = Duration::from_secs(2);
 
 /// Open files that are enough for all connections and attempts there may be.
 const FILES: u64 = 16 * 1024;
@@ -195,20 +201,23 @@ async fn serve(
     let mut wishes = Wishes::listen().map_err(|e| Failure::Internal(format!("cannot listen for signals: {e}")))?;
     let progress = Progress::default();
     let telling = tokio::spawn(progress.clone().tell());
+    let half_done = leftovers::find(&config.state_dir);
     let opened = open(&config, &progress);
     telling.abort();
     let Opened { journal, archive, recovered } = opened?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
     status::look_back(&archive, state.scalars().seq);
-    end_leftovers(&state, &config.socket).await;
+    let mut found = end_leftovers(&state, &config.socket).await;
 
     let config = Arc::new(config);
-    let (listener, socket_file) = ControlSocket::open(&config.socket, handed)?.into_parts();
+    let ControlSocket { listener, file: socket_file, was_stale } = ControlSocket::open(&config.socket, handed)?;
+    let (removed, left) = leftovers::tell(&config.state_dir, &half_done, was_stale.then_some(&config.socket));
+    found.mended.extend(removed);
+    found.left.extend(left);
     let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
     let (reports, reported) = mpsc::unbounded_channel();
     let (commands, commanded) = mpsc::unbounded_channel();
-    let wake = Arc::new(Notify::new());
     let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
     let retention = Retention::new(archive.clone(), upkeep.clone(), outputs.clone());
     let attempts = Attempts::new(config.clone(), outputs.clone(), retention, reports, commands);
@@ -220,14 +229,15 @@ async fn serve(
         boot_id: boot_id.trim().into(),
     };
     let mut machine = Machine::new(state, config.execution);
-    let report = machine.boot(SystemClock.now(), start, policies(&config));
+    let sweep = machine.boot(SystemClock.now(), start, policies(&config));
+    let executor = executor(attempts.clone(), engine_handle.clone());
     let boxed: Box<dyn Journal> = Box::new(journal);
     let engine = Engine {
         machine,
         journal: Arc::new(Mutex::new(boxed)),
         epoch: Epoch(1),
         clock: Arc::new(SystemClock),
-        executor: executor(attempts.clone(), engine_handle.clone()),
+        executor: executor.clone(),
         archive: archive.clone(),
         checkpointer: Checkpointer::new(recovered.replayed, tip.checksum),
     };
@@ -238,21 +248,27 @@ async fn serve(
         journal: reader,
         upkeep,
         outputs,
-        attempts,
-        report,
-        wake: wake.clone(),
+        attempts: attempts.clone(),
+        executor,
     }));
-    tokio::spawn(forward_reports(reported, engine_handle.clone()));
-    tokio::spawn(forward_commands(commanded, engine_handle.clone()));
+    tokio::spawn(forward_reports(reported, engine_handle.clone(), attempts.clone()));
+    tokio::spawn(forward_commands(commanded, engine_handle.clone(), attempts));
     let mut engine = tokio::spawn(run_engine(engine, inbox));
+    // What is found at the start is told before anybody can ask; but for long nobody waits, and jobs run by now.
+    let sweeper = daemon.sweeper().clone();
+    let swept = tokio::spawn(async move { sweeper.start(sweep, found).await });
+    let _: Result<_, _> = tokio::time::timeout(START_SWEEP_WAIT, swept).await;
     let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
     let stopping = async move { drop(hung_up.await) };
     let server = tokio::spawn(control::serve(listener, daemon.clone(), stopping));
-    let _ticks = housekeeping::ticks(wake.clone(), config.repair_every).await;
+    let wakes = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    let _ticks = housekeeping::ticks(wakes.clone(), config.repair_every).await;
+    let [sweep_tick, tick] = wakes;
+    let sweeps = tokio::spawn(housekeeping::sweeps(daemon.clone(), sweep_tick));
     if let Err(error) = &_ticks {
         tracing::warn!(%error, "no housekeeping ticks; it looks by itself instead");
     }
-    let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), wake));
+    let housekeeper = tokio::spawn(housekeeping::run(daemon.clone(), tick));
     let reload_asked = Arc::new(Notify::new());
     let reloader = tokio::spawn(reload_when_asked(daemon.clone(), reload_asked.clone()));
     if daemon.engine().read(|_| ()).await.is_ok() {
@@ -288,6 +304,7 @@ async fn serve(
         }
     };
     housekeeper.abort();
+    sweeps.abort();
     reloader.abort();
     // Answers under way may end; a follower of the journal would never.
     drop(hang_up);
@@ -327,7 +344,7 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), engine_run::Erro
 }
 
 /// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &State, socket: &Path) {
+async fn end_leftovers(state: &State, socket: &Path) -> AtStart {
     let running = &state.durable().running;
     let known = running.iter().filter_map(|(job, running)| {
         let Process { pid, start_time, boot_id } = running.process?;
@@ -340,17 +357,25 @@ async fn end_leftovers(state: &State, socket: &Path) {
     let (known, strays) =
         futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
             .await;
+    let mut found = AtStart::default();
     for (job, leftover) in known.into_iter().chain(strays) {
+        let finding = |processes: u32, action: &str| {
+            let explanation = match processes {
+                1 => "a process of its attempt ran on without a daemon".to_owned(),
+                more => format!("{more} processes of its attempt ran on without a daemon"),
+            };
+            Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, action)
+        };
         match leftover {
             Leftover::Gone => {}
-            Leftover::Ended { processes } => {
-                tracing::info!(job = job.0, processes, "ended what a killed daemon had left running")
-            }
+            Leftover::Ended { processes } => found.mended.push(finding(processes, "ended them")),
             Leftover::Left { processes } => {
-                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended")
+                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended");
+                found.left.push(finding(processes, "none: they cannot be ended"));
             }
         }
     }
+    found
 }
 
 /// Brings the daemon to its end: what runs may finish within `stop_timeout`; the rest is left to be resumed.

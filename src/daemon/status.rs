@@ -13,6 +13,7 @@ use crate::core::id::{JobId, TaskId};
 use crate::core::lifecycle::JobState;
 use crate::core::limits;
 use crate::core::projection;
+use crate::core::repair;
 use crate::core::state::job::Job;
 use crate::core::state::{Durable, State};
 use crate::core::time::Timestamp;
@@ -60,7 +61,7 @@ type Orphans = Vec<(Box<str>, u64)>;
 
 impl Daemon {
     pub(super) async fn status_now(&self) -> Result<Status, Refusal> {
-        let (config, sweep, started_at) = (self.config(), self.last_sweep(), self.started_at);
+        let (config, started_at) = (self.config(), self.started_at);
         let seen = self.engine().act(move |machine, _| look(machine.state(), machine.is_draining())).await?;
         let (mut seen, removed) = blocking(move || Ok(with_removed(seen))).await?;
         let orphans = match removed.is_empty() {
@@ -78,10 +79,7 @@ impl Daemon {
         };
         let (lists, jobs, draining, coming, disk) = blocking(gathered).await?;
         let mut problems: Vec<Box<str>> = self.left_over().into_iter().map(Into::into).collect();
-        let last_sweep = sweep.summary();
-        if let left @ 1.. = last_sweep.findings.saturating_sub(last_sweep.fixed) {
-            problems.push(format!("the last sweep left {left} of its findings: `daybook repair --last`").into());
-        }
+        problems.extend(lists.left);
         if let Some(free) = disk.free.filter(|free| *free < FREE_MIN) {
             let free = bytesize::ByteSize(free);
             problems.push(format!("the disk of the state folder is almost full: {free} are left").into());
@@ -110,7 +108,7 @@ impl Daemon {
             missed: lists.missed,
             next: coming.first().cloned(),
             coming,
-            last_sweep: Some(last_sweep),
+            last_sweep: lists.last_sweep,
             problems,
             state_dir: config.state_dir.to_string_lossy().into(),
             disk,
@@ -138,6 +136,9 @@ struct Lists {
     waiting: Vec<Waiting>,
     waiting_jobs: u64,
     missed: Vec<Missed>,
+    last_sweep: Option<LastSweep>,
+    /// What sweeps could not mend, a sentence each.
+    left: Vec<Box<str>>,
 }
 
 impl Lists {
@@ -167,6 +168,8 @@ impl Lists {
             last: lost.last,
             reason: lost.reason,
         });
+        let sweeps = &picture.scalars.sweeps;
+        let left = sweeps.left.iter().filter(|finding| !is_told_otherwise(&finding.invariant)).take(SHOWN_MAX);
         Lists {
             seq: picture.scalars.seq,
             tasks,
@@ -174,8 +177,15 @@ impl Lists {
             waiting,
             waiting_jobs,
             missed: missed.collect(),
+            last_sweep: sweeps.last.as_ref().map(LastSweep::of),
+            left: left.map(|it| format!("{}: {} ({})", it.subject, it.explanation, it.action).into()).collect(),
         }
     }
+}
+
+/// Whether `status` tells of what breaks this invariant in words of its own, or nobody can do anything about it.
+fn is_told_otherwise(invariant: &str) -> bool {
+    [repair::ORPHANED, crate::repair::outputs::LOST].contains(&invariant)
 }
 
 /// Adds a job to those of its task and kind, newest first, so that the first one stays the one shown.

@@ -76,6 +76,7 @@ mod tests {
     use super::*;
     use crate::control::service::Coming;
     use crate::control::status::{Disk, Health, TaskCounts};
+    use crate::core::repair::Door;
 
     fn status() -> Status {
         let now: Timestamp = "2026-11-21T20:15:00Z".parse().unwrap();
@@ -93,7 +94,12 @@ mod tests {
             tasks: TaskCounts { defined: 1, paused: 0 },
             running: Vec::new(),
             next: Some(Coming { task: "backup".into(), at: "2026-11-22T02:30:00Z".parse().unwrap() }),
-            last_sweep: Some(LastSweep { at: now - Duration::from_secs(130), findings: 0, fixed: 0 }),
+            last_sweep: Some(LastSweep {
+                at: now - Duration::from_secs(130),
+                door: Door::Timer,
+                findings: 0,
+                fixed: 0,
+            }),
             problems: Vec::new(),
             state_dir: "/".into(),
             waiting: Vec::new(),
@@ -112,7 +118,7 @@ mod tests {
         assert_eq!(say(&status), expected);
         status.problems = vec!["the config was refused".into()];
         status.jobs.interrupted = 1;
-        status.last_sweep = Some(LastSweep { at: status.now, findings: 2, fixed: 1 });
+        status.last_sweep = Some(LastSweep { at: status.now, door: Door::Timer, findings: 2, fixed: 1 });
         status.next = Some(Coming { task: "yearly".into(), at: "2027-01-01T00:00:00Z".parse().unwrap() });
         let expected = "PROBLEM: the config was refused, 3 running, 12 waiting, 1 interrupted, \
                         next yearly on 2027-01-01 at 00:00, last sweep just now: 2 found, 1 fixed";

@@ -173,6 +173,18 @@ impl Archive {
         PROJECTIONS.into_iter().zip(self.stores().map(Store::applied)).collect()
     }
 
+    /// The oldest row of each projection that has one, and how long beyond `age` a row may stay, with which they are kept.
+    pub fn oldest(&self, age: Duration) -> Vec<(&'static str, Timestamp, Duration)> {
+        let ages = [age, age, KEYS_KEPT_MIN];
+        let named = PROJECTIONS.into_iter().zip(self.stores()).zip(ages);
+        named
+            .filter_map(|((name, store), kept)| {
+                let beyond = kept.saturating_sub(age) + Options::keep(kept, u64::MAX).span() * 2;
+                Some((name, store.stats().oldest?, beyond))
+            })
+            .collect()
+    }
+
     /// Returns when everything up to `seq` is on disk.
     pub fn sync(&self, seq: Seq) -> Result<(), history::Error> {
         self.stores().into_iter().try_for_each(|store| store.sync(seq))

@@ -63,16 +63,15 @@ impl Calendar {
         leaving
     }
 
-    /// The schedules of all tasks that are due at `now`, or whose next instant is not the one noted.
-    pub fn audit(&mut self, state: &State, now: Timestamp) -> Vec<DueSchedule> {
-        let active = state.tasks().filter(|task| task.is_active());
-        let places = active.flat_map(|task| (0..task.schedules.len() as u16).map(move |number| (task, number)));
-        let looked_at = places.filter_map(|(task, number)| {
+    /// The schedules of a task that are due at `now`, or whose next instant is not the one noted.
+    pub fn audit(&mut self, task: &Task, now: Timestamp) -> Vec<DueSchedule> {
+        let numbers = 0..if task.is_active() { task.schedules.len() as u16 } else { 0 };
+        let looked_at = numbers.filter_map(|number| {
             let due = self.decide(task, number, now)?;
             let noted = task.schedules[number as usize].next;
             (!due.instants.is_empty() || due.next != noted).then_some(due)
         });
-        looked_at.take(limits::OCCURRENCES_PER_COMMAND_MAX).collect()
+        looked_at.collect()
     }
 
     /// The schedules that are for the start of the machine, due at `now`.

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use super::calendar::Calendar;
 use super::release::{Release, Reply};
+use super::sweep::Sweep;
 use crate::clock::Now;
-use crate::core::command::{AddJob, Answer, Command, TaskDefinition};
+use crate::core::command::{AddJob, Answer, Command, DueSchedule, TaskDefinition};
 use crate::core::event::{Event, Finished};
-use crate::core::id::{JobId, Seq};
+use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::policy::TaskPolicy;
 use crate::core::projection::{self, Row};
 use crate::core::rejection::Rejection;
-use crate::core::repair::{self, Report};
+use crate::core::repair::{Door, Report};
 use crate::core::state::State;
 use crate::core::time::Timestamp;
 use crate::core::view::JobView;
@@ -175,8 +176,13 @@ impl Machine {
         self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
     }
 
+    /// Events of the commit being gathered.
+    pub(super) fn gathered_events(&self) -> u32 {
+        self.gathering.as_ref().map_or(0, |gathering| gathering.events)
+    }
+
     /// The instant of the commit being gathered.
-    fn at(&self) -> Timestamp {
+    pub(super) fn at(&self) -> Timestamp {
         self.gathering.as_ref().map_or(self.state.scalars().at, |gathering| gathering.at)
     }
 
@@ -276,8 +282,8 @@ impl Machine {
     }
 
     /// Begins the first commit of a daemon: what was running is interrupted, the config's tasks are taken over,
-    /// `@reboot` schedules run if the machine has booted, and a first sweep decides the rest.
-    pub fn boot(&mut self, now: Now, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Report {
+    /// `@reboot` schedules run if the machine has booted, and a sweep begins, which decides the rest.
+    pub fn boot(&mut self, now: Now, start: Command, tasks: Vec<(Box<str>, TaskPolicy)>) -> Sweep {
         // Not `begin`: what fell due while no daemon was there must be decided after the start is noted.
         self.open(now);
         self.last_look = Some(now);
@@ -294,40 +300,47 @@ impl Machine {
                 let _: Result<Answer, Rejection> = self.run(&Command::DecideOccurrences(due));
             }
         }
-        self.sweep(false, true, Vec::new())
+        let mut sweep = Sweep::begin(self, Door::Start, false, Vec::new());
+        sweep.urgent(self);
+        sweep
     }
 
-    /// One repair pass. `thorough`: looks at every schedule and not only at those that seem due.
-    pub fn sweep(&mut self, dry_run: bool, thorough: bool, projections: Vec<(&'static str, Seq)>) -> Report {
-        let at = self.at();
-        let schedules = match thorough {
-            true => self.calendar.audit(&self.state, at),
-            false => self.calendar.due(&self.state, at, limits::OCCURRENCES_PER_COMMAND_MAX),
-        };
+    /// One repair pass, all at once: for simulations, where nobody waits. The daemon goes in slices.
+    pub fn sweep(&mut self, dry_run: bool, projections: Vec<(&'static str, Seq)>) -> Report {
+        Sweep::begin(self, Door::Socket, dry_run, projections).rest(self)
+    }
+
+    /// The commit that the projections must have reached by now: the last one at some look a minute ago or more.
+    pub(super) fn projected_by_now(&mut self) -> Seq {
         let awake = self.last_look.map_or(Duration::ZERO, |look| look.awake);
-        let ripe = awake.saturating_sub(self.mark.1) >= PROJECTED_WITHIN;
-        if ripe {
+        if awake.saturating_sub(self.mark.1) >= PROJECTED_WITHIN {
             self.projected_by_now = self.mark.0;
-        }
-        let outside = repair::Outside { schedules, projections, projected_by_now: self.projected_by_now };
-        let mut report = Report { dry_run, ..Report::default() };
-        for proposal in repair::find(&self.state, at, &outside) {
-            if self.gathered_bytes() > limits::COMMIT_BYTES_MAX {
-                break; // what is left is as due after this commit, and the next tick or sweep goes on
-            }
-            if let (false, Some(fix)) = (dry_run, &proposal.fix) {
-                report.fixed += u32::from(self.run(fix).is_ok());
-            }
-            report.findings.push(proposal.finding);
-        }
-        if !dry_run {
-            let findings = report.findings.len() as u32;
-            let _: Result<Answer, Rejection> = self.run(&Command::FinishSweep { findings, fixed: report.fixed });
-        }
-        if ripe {
             self.mark = (self.state.scalars().seq, awake);
         }
-        report
+        self.projected_by_now
+    }
+
+    /// The schedules of these tasks that are due, or whose next instant is not the one noted.
+    pub(super) fn audit(&mut self, tasks: &[TaskId]) -> Vec<DueSchedule> {
+        let at = self.at();
+        let tasks = tasks.iter().filter_map(|id| self.state.task(*id));
+        tasks.flat_map(|task| self.calendar.audit(task, at)).collect()
+    }
+
+    /// Whether a command would change anything now.
+    pub(super) fn would(&mut self, command: &Command) -> bool {
+        let at = self.at();
+        let mut events = std::mem::take(&mut self.scratch);
+        let answer = decide::decide(&self.state, command, at, &mut events);
+        let changes = answer.is_ok() && !events.is_empty();
+        events.clear();
+        self.scratch = events;
+        changes
+    }
+
+    /// Builds the index of the state anew.
+    pub(super) fn reindex(&mut self) {
+        self.state.reindex();
     }
 
     /// Attaches what is to be told once the commit being gathered is on disk.

@@ -12,6 +12,8 @@ pub mod recent;
 pub mod recover;
 pub mod release;
 pub mod run;
+pub mod sweep;
 
 pub use handle::{Gone, Handle, Refusal};
 pub use release::Committed;
+pub use sweep::Sweep;

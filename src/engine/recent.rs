@@ -182,6 +182,7 @@ mod tests {
             progress: Progress::default(),
             result: None,
             error: Some("exit code 1".into()),
+            output_bytes: 0,
             scheduled_at: None,
             created_at: NOW,
             due_at: NOW,

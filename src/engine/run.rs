@@ -41,6 +41,28 @@ const TURNS_BEFORE_TAKING: usize = 3;
 pub trait Executor: Send + Sync {
     fn start(&self, attempt: StartAttempt);
     fn stop(&self, job: JobId, attempt: u32);
+
+    /// What it knows of an attempt. One that has been started is known until its end has been handed to the engine.
+    fn look(&self, _job: JobId, _attempt: u32) -> Seen {
+        Seen::Running
+    }
+
+    /// Ends an attempt at once, without asking it.
+    fn kill(&self, job: JobId, attempt: u32) {
+        self.stop(job, attempt);
+    }
+}
+
+/// What an executor knows of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing: it will never report its end.
+    Unknown,
+    Running,
+    /// It runs although its time-out and grace were over long ago, at this instant.
+    Overdue {
+        since: Timestamp,
+    },
 }
 
 /// The journal, shared between the engine and its writing thread; never both at once.

@@ -64,19 +64,27 @@ impl Identity {
         }
     }
 
+    /// How many processes are left of the group that this process led for `attempt` of `job`; those that are not proven
+    /// to be of it do not count. It blocks.
+    pub fn count_group(&self, job: JobId, attempt: u32) -> u32 {
+        let group = Group::of_leader(self.pid).filter(|group| self.is_this_boot() && group.exists());
+        group.map_or(0, |group| self.count(group, job, attempt))
+    }
+
     /// How many processes the group has; 0 if it is not proven to be ours.
     async fn proven(self, group: Group, job: JobId, attempt: u32) -> u32 {
-        let look = move || {
-            let members = group.members();
-            // All processes of a group share its number, and a number names one group at a time:
-            // what proves one member proves all.
-            let is_ours = match Stat::of(self.pid) {
-                Ok(stat) => self.is_leader(&stat) && stat.group == self.pid,
-                Err(_) => members.iter().any(|member| is_of_attempt(member, job, attempt)),
-            };
-            if is_ours { members.len() } else { 0 }
+        tokio::task::spawn_blocking(move || self.count(group, job, attempt)).await.unwrap_or(0)
+    }
+
+    fn count(&self, group: Group, job: JobId, attempt: u32) -> u32 {
+        let members = group.members();
+        // All processes of a group share its number, and a number names one group at a time:
+        // what proves one member proves all.
+        let is_ours = match Stat::of(self.pid) {
+            Ok(stat) => self.is_leader(&stat) && stat.group == self.pid,
+            Err(_) => members.iter().any(|member| is_of_attempt(member, job, attempt)),
         };
-        tokio::task::spawn_blocking(look).await.unwrap_or(0).try_into().unwrap_or(u32::MAX)
+        if is_ours { members.len().try_into().unwrap_or(u32::MAX) } else { 0 }
     }
 
     fn is_this_boot(&self) -> bool {

@@ -47,6 +47,11 @@ impl Outputs {
         self.folder_of(job).join(format!("{job}.{attempt}.log"))
     }
 
+    /// Bytes of the file of an attempt; 0 if there is none. It blocks.
+    pub fn size(&self, job: JobId, attempt: u32) -> u64 {
+        std::fs::metadata(self.path(job, attempt)).map_or(0, |metadata| metadata.len())
+    }
+
     /// Up to 64 KiB of the output from `offset`; empty at its end, or if there is none.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -73,10 +74,12 @@ impl Processes {
         self.shared.count.send_modify(|count| *count += 1);
         let shared = self.shared.clone();
         self.shared.runtime.spawn(async move {
-            let ended = process::run(&shared, &start, wanted).await;
+            // A panic in there is a bug; the attempt is then for the next sweep to find, and not lost for good.
+            let run = std::panic::AssertUnwindSafe(process::run(&shared, &start, wanted)).catch_unwind();
+            let report = run.await.map_or(Report::Lost { job: start.job, attempt: start.attempt }, Report::Ended);
             shared.outputs.end(start.job, start.attempt);
             shared.running().remove(&key);
-            let _ = shared.reports.send(Report::Ended(ended));
+            let _ = shared.reports.send(report);
             shared.count.send_modify(|count| *count -= 1);
         });
     }

@@ -6,9 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use tokio::sync::watch;
+
 use crate::core::id::JobId;
+use crate::disk::FileError;
 
 use super::error::Error;
+use super::horizon::Horizon;
 use super::output::{JOBS_PER_FOLDER, Outputs};
 
 /// What one pruning has deleted.
@@ -19,13 +23,32 @@ pub struct Pruned {
 }
 
 /// A file of an attempt.
-pub(super) struct OutputFile {
+pub(super) struct Entry {
     pub job: JobId,
     pub attempt: u32,
     /// And not a result that its attempt did not live to hand over.
     pub is_output: bool,
     path: PathBuf,
     entry: DirEntry,
+}
+
+/// A file of an attempt that does not run, as it was when it was looked at.
+#[derive(Clone, Debug)]
+pub struct OutputFile {
+    pub job: JobId,
+    pub attempt: u32,
+    /// And not a result.
+    pub is_output: bool,
+    pub modified: SystemTime,
+    path: PathBuf,
+}
+
+impl OutputFile {
+    /// The jobs whose files share its folder.
+    pub fn folder(&self) -> String {
+        let first = self.job.0 / JOBS_PER_FOLDER * JOBS_PER_FOLDER;
+        format!("{first} to {}", first.saturating_add(JOBS_PER_FOLDER - 1))
+    }
 }
 
 impl Outputs {
@@ -52,7 +75,7 @@ impl Outputs {
         let mut pruned = Pruned::default();
         let mut folders = self.folders()?;
         folders.sort_unstable();
-        let mut bytes_left = 0;
+        let (mut bytes_left, mut last) = (0, None);
         for &folder in &folders {
             let path = self.folder().join(folder.to_string());
             for file in self.files(&path)? {
@@ -64,6 +87,7 @@ impl Outputs {
             }
             self.remove_if_empty(folder, &path)?;
         }
+        let aged = oldest.filter(|_| pruned.files > 0);
         for folder in folders {
             if bytes_max.is_none_or(|bytes_max| bytes_left <= bytes_max) {
                 break;
@@ -75,16 +99,75 @@ impl Outputs {
                 let before = pruned.bytes;
                 if bytes_max.is_some_and(|bytes_max| bytes_left > bytes_max) {
                     self.delete(&file, &mut pruned)?;
+                    last = last.max(Some(file.job));
                 }
                 bytes_left = bytes_left.saturating_sub(pruned.bytes - before);
             }
             self.remove_if_empty(folder, &path)?;
         }
+        if let Err(FileError { what, path, source }) = Horizon::advance(self.folder(), last, aged) {
+            return Err(Error::file(what, &path)(source));
+        }
         Ok(pruned)
     }
 
-    /// The numbers of all folders, in no order.
-    fn folders(&self) -> Result<Vec<u64>, Error> {
+    /// How far pruning has come. It blocks.
+    pub fn horizon(&self) -> Horizon {
+        Horizon::read(self.folder())
+    }
+
+    /// Those of the attempts that run whose file is gone although something was written to it. It blocks.
+    pub fn lost_live(&self) -> Vec<(JobId, u32)> {
+        let written = |length: &watch::Sender<u64>| *length.borrow() > 0;
+        let live: Vec<_> = self.live().iter().filter(|(_, length)| written(length)).map(|(key, _)| *key).collect();
+        let lost = |key: &(JobId, u32)| !self.path(key.0, key.1).exists() && self.live().contains_key(key);
+        live.into_iter().filter(lost).collect()
+    }
+
+    /// The files of attempts that do not run, in one of the [`Outputs::folders`]. It blocks.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn idle_files(&self, folder: u64) -> Result<Vec<OutputFile>, Error> {
+        let entries = self.files(&self.folder().join(folder.to_string()))?;
+        let live = self.live();
+        let idle = entries.into_iter().filter(|file| !live.contains_key(&(file.job, file.attempt)));
+        let seen = idle.filter_map(|Entry { job, attempt, is_output, path, entry }| {
+            let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok()?; // else it is gone since
+            Some(OutputFile { job, attempt, is_output, modified, path })
+        });
+        Ok(seen.collect())
+    }
+
+    /// Deletes the file unless its attempt runs by now. It blocks.
+    ///
+    /// # Errors
+    /// When it cannot be deleted.
+    pub fn discard(&self, file: &OutputFile) -> Result<(), Error> {
+        // Under the lock no attempt begins.
+        let live = self.live();
+        if live.contains_key(&(file.job, file.attempt)) {
+            return Ok(());
+        }
+        match std::fs::remove_file(&file.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("delete the output", &file.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name of a file as a person finds it, below the state folder.
+    pub fn shown(&self, file: &OutputFile) -> String {
+        let below = self.folder().parent().unwrap_or(self.folder());
+        file.path.strip_prefix(below).unwrap_or(&file.path).display().to_string()
+    }
+
+    /// The numbers of all folders, in no order. It blocks.
+    ///
+    /// # Errors
+    /// When the folder of outputs cannot be read.
+    pub fn folders(&self) -> Result<Vec<u64>, Error> {
         let read = || -> io::Result<Vec<u64>> {
             let mut folders = Vec::new();
             for entry in std::fs::read_dir(self.folder())? {
@@ -96,15 +179,15 @@ impl Outputs {
     }
 
     /// The files of attempts in one folder, in no order; none if the folder is not there.
-    pub(super) fn files(&self, folder: &Path) -> Result<Vec<OutputFile>, Error> {
-        let read = || -> io::Result<Vec<OutputFile>> {
+    pub(super) fn files(&self, folder: &Path) -> Result<Vec<Entry>, Error> {
+        let read = || -> io::Result<Vec<Entry>> {
             let mut files = Vec::new();
             let entries = match std::fs::read_dir(folder) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
                 entries => entries?,
             };
             for entry in entries {
-                files.extend(OutputFile::of(entry?));
+                files.extend(Entry::of(entry?));
             }
             Ok(files)
         };
@@ -112,7 +195,7 @@ impl Outputs {
     }
 
     /// Deletes the file unless its attempt runs; the answer is whether it is gone.
-    fn delete(&self, file: &OutputFile, pruned: &mut Pruned) -> Result<bool, Error> {
+    fn delete(&self, file: &Entry, pruned: &mut Pruned) -> Result<bool, Error> {
         if self.live().contains_key(&(file.job, file.attempt)) {
             return Ok(false);
         }
@@ -143,9 +226,9 @@ impl Outputs {
     }
 }
 
-impl OutputFile {
+impl Entry {
     /// None if the name is not one of ours.
-    fn of(entry: DirEntry) -> Option<OutputFile> {
+    fn of(entry: DirEntry) -> Option<Entry> {
         let name = entry.file_name();
         let (number, kind) = name.to_str()?.rsplit_once('.')?;
         let (job, attempt) = number.split_once('.')?;
@@ -155,7 +238,7 @@ impl OutputFile {
             _ => return None,
         };
         let (job, attempt) = (job.parse().ok()?, attempt.parse().ok()?);
-        Some(OutputFile { job, attempt, is_output, path: entry.path(), entry })
+        Some(Entry { job, attempt, is_output, path: entry.path(), entry })
     }
 }
 

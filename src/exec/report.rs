@@ -16,6 +16,8 @@ pub enum Report {
     Spawned { job: JobId, attempt: u32, identity: Identity },
     /// The attempt is over: its process is gone, its output is complete.
     Ended(Ended),
+    /// Instead of `Ended`: what looked after the attempt has panicked. Whether anything of it still runs, nobody knows.
+    Lost { job: JobId, attempt: u32 },
 }
 
 /// How an attempt ended.

@@ -29,6 +29,11 @@ pub async fn end_strays(socket: &Path, attempts: Vec<(JobId, u32)>, grace: Durat
     futures_util::future::join_all(ends).await
 }
 
+/// How many processes there are of this attempt of a daemon that listens on `socket`. It blocks.
+pub fn count_strays(socket: &Path, job: JobId, attempt: u32) -> u32 {
+    find(socket, &[(job, attempt)]).into_values().map(|(_, processes)| processes).sum()
+}
+
 /// The groups of these attempts by their leader, with how many proven members each has. Reads all of /proc.
 fn find(socket: &Path, attempts: &[(JobId, u32)]) -> BTreeMap<u32, (JobId, u32)> {
     let mut groups = BTreeMap::new();

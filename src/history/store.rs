@@ -74,7 +74,7 @@ impl Options {
     }
 
     /// How long a partition goes on: a sixteenth of the age, between a minute and a day.
-    pub(super) fn span(&self) -> Duration {
+    pub fn span(&self) -> Duration {
         (self.keep_age / 16).clamp(Duration::from_secs(60), Duration::from_secs(86_400))
     }
 

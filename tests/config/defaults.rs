@@ -87,9 +87,8 @@ fn variations(line: &Line, key: &Key) -> Vec<(String, Vec<String>)> {
     let whole: toml::Table = line.text.parse().unwrap();
     let whole = whole[key.name].as_table().unwrap();
     let named: BTreeSet<&str> = whole.keys().map(String::as_str).collect();
-    if matches!(key.shown, Shown::Default(_)) {
-        let shown = inner.keys().filter(|part| !matches!(part.shown, Shown::Nowhere)).map(|part| part.name).collect();
-        assert_eq!(named, shown, "{}: the default shows every part that has one", key.name);
+    for part in inner.keys().filter(|part| !matches!(part.shown, Shown::Nowhere)) {
+        assert!(named.contains(part.name), "{}: the default shows its part {}", key.name, part.name);
     }
     let part = |part: &Key| {
         let changed = values(&part.kind).into_iter().map(|value| {

@@ -5,6 +5,7 @@ use daybook::core::event::*;
 use daybook::core::id::{JobId, TaskId};
 use daybook::core::json::Json;
 use daybook::core::policy::TaskPolicy;
+use daybook::core::repair::Door;
 use daybook::core::time::Timestamp;
 
 use crate::samples::Random;
@@ -117,10 +118,10 @@ fn what_is_frequent_is_small() {
     };
     assert!(bytes(added.into()) <= 38);
     assert!(bytes(AttemptStarted { job, attempt: 1 }.into()) <= 7);
-    assert!(bytes(JobCompleted { job, result: None, note: None }.into()) <= 7);
+    assert!(bytes(JobCompleted { job, result: None, note: None }.into()) <= 8);
     assert!(bytes(JobDue { job }.into()) <= 6);
     assert!(bytes(AttemptFailed { job, error: "exit code 1".into(), retry_at: at }.into()) <= 28);
-    assert!(bytes(SweepFinished { findings: 0, fixed: 0 }.into()) <= 3);
+    assert!(bytes(SweepFinished { door: Door::Timer, found: 0, fixed: 0, left: None }.into()) <= 5);
     let defined = TaskDefined { task, name: "backup".into(), policy: TaskPolicy::default(), next: vec![Some(at); 1] };
     assert!(bytes(defined.into()) <= 80);
 }

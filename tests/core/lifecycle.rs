@@ -109,8 +109,8 @@ fn step(world: &mut World, random: &mut Random) {
             Command::Tick
         }
         11 => {
-            let (dry, thorough) = (random.below(3) == 0, random.below(2) == 0);
-            world.act(|machine, _| machine.sweep(dry, thorough, Vec::new()));
+            let dry = random.below(3) == 0;
+            world.act(|machine, _| machine.sweep(dry, Vec::new()));
             return;
         }
         12 => Command::CancelJob { job, reason: "asked to".into() },

@@ -7,6 +7,7 @@ use daybook::core::id::{JobId, TaskId};
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
 use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap, TaskPolicy};
+use daybook::core::repair::{Door, Finding};
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, Outcome, Progress};
 
@@ -52,6 +53,13 @@ impl Random {
         Occurrence { schedule: self.any() as u16, at: self.at() }
     }
 
+    fn findings(&mut self) -> Vec<Finding> {
+        let text = |r: &mut Random| r.text();
+        let finding =
+            |r: &mut Random| Finding { invariant: text(r), subject: text(r), explanation: text(r), action: text(r) };
+        (0..self.below(4)).map(|_| finding(self)).collect()
+    }
+
     fn outcome(&mut self) -> Outcome {
         *self.pick(&[Outcome::Ran, Outcome::Skipped, Outcome::Merged, Outcome::Missed])
     }
@@ -95,6 +103,7 @@ impl Random {
             progress: Progress { current: self.any(), total: self.any(), message: self.text() },
             result: self.option(Random::json),
             error: self.option(Random::text),
+            output_bytes: self.any(),
             scheduled_at: self.option(Random::at),
             created_at: self.at(),
             due_at: self.at(),
@@ -142,6 +151,7 @@ impl Random {
             JobResumed { job: r.job() }.into(),
             JobHeld { job: r.job(), reason: r.text() }.into(),
             JobRetried { job: r.job(), finished: r.option(|r| Finished { task: r.task(), view: r.view() }) }.into(),
+            OutputKept { job: r.job(), bytes: r.any() }.into(),
             TaskDefined {
                 task: r.task(),
                 name: r.text(),
@@ -178,7 +188,14 @@ impl Random {
             DaemonStopped {}.into(),
             ClockStepped { milliseconds: r.any() as i64 }.into(),
             ClockSuspended { duration: r.duration() }.into(),
-            SweepFinished { findings: r.any() as u32, fixed: r.any() as u32 }.into(),
+            SweepFinished {
+                door: *r.pick(&[Door::Start, Door::Timer, Door::Signal, Door::Cli, Door::Socket, Door::Page]),
+                found: r.any() as u32,
+                fixed: r.any() as u32,
+                left: r.option(Random::findings),
+            }
+            .into(),
+            SweepFound { findings: r.findings() }.into(),
             ConfigChanged { change: r.text() }.into(),
         ]
     }

@@ -57,6 +57,7 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
             Some(finished) => format!("{name} {} (was {})", body.job, finished.view.state),
             None => format!("{name} {}", body.job),
         },
+        Event::OutputKept(body) => format!("{name} {} {} bytes", body.job, body.bytes),
         Event::TaskDefined(body) => {
             let coming: Vec<_> = body.next.iter().map(|at| next(*at)).collect();
             match coming.is_empty() {
@@ -103,7 +104,11 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
         Event::DaemonStopped(_) => name.to_owned(),
         Event::ClockStepped(body) => format!("{name} {}ms", body.milliseconds),
         Event::ClockSuspended(body) => format!("{name} {:?}", body.duration),
-        Event::SweepFinished(body) => format!("{name} {} found, {} fixed", body.findings, body.fixed),
+        Event::SweepFound(body) => format!("{name} {}", body.findings.len()),
+        Event::SweepFinished(body) => {
+            let left = body.left.as_ref().map_or(String::new(), |left| format!(", {} left", left.len()));
+            format!("{name} by {}: {} found, {} fixed{left}", body.door, body.found, body.fixed)
+        }
         Event::ConfigChanged(body) => format!("{name} {}", body.change),
     }
 }

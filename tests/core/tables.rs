@@ -229,9 +229,8 @@ fn add(world: &mut World, line: &Line) -> Followed {
 fn sweep(world: &mut World, line: &Line) -> Followed {
     let behind = line.option("history").map(|seq| daybook::core::id::Seq(seq.parse().unwrap()));
     let applied = behind.unwrap_or(world.state().scalars().seq);
-    let (dry, thorough) = (line.has("dry"), line.has("thorough"));
-    let sweep =
-        |machine: &mut daybook::engine::machine::Machine| machine.sweep(dry, thorough, vec![("history", applied)]);
+    let dry = line.has("dry");
+    let sweep = |machine: &mut daybook::engine::machine::Machine| machine.sweep(dry, vec![("history", applied)]);
     // Without `late` time has done its work before the sweep looks, as it has in a healthy daemon.
     let (report, events) = world.act(|machine, _| sweep(machine));
     (report.findings.iter().map(show::finding).collect(), events)
@@ -272,6 +271,7 @@ fn command(world: &mut World, line: &Line) -> Followed {
         "fail" => ended(world, Ending::Failed { error: line.operands.get(1).map_or("broken", |text| text).into() }),
         "stopped" => ended(world, Ending::Stopped),
         "interrupted" => ended(world, Ending::Interrupted { reason: "the daemon stops".into() }),
+        "output" => Command::ReportOutput { job: line.job(), attempt: attempt(world), bytes: text(1).parse().unwrap() },
         "progress" => {
             let (current, total) = text(1).split_once('/').unwrap();
             let (current, total) = (current.parse().unwrap(), total.parse().unwrap());

@@ -122,7 +122,8 @@ impl World {
         self.machine = Machine::new(self.restored(), self.execution);
         let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id: format!("boot-{}", self.boot).into() };
         let tasks = self.tasks.clone().into_iter().collect();
-        let report = self.machine.boot(self.clock.now(), start, tasks);
+        let sweep = self.machine.boot(self.clock.now(), start, tasks);
+        let report = sweep.rest(&mut self.machine);
         (report, self.seal())
     }
 

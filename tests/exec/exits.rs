@@ -61,6 +61,7 @@ async fn many_at_once_are_each_reported_once_and_in_order() {
                 assert_ne!(identity.start_time, 0);
                 spawned[job.0 as usize] += 1;
             }
+            Report::Lost { job, .. } => panic!("what looks after job {job} has panicked"),
             Report::Ended(end) => {
                 let expected = (end.job.0 % 3) as i32;
                 match end.outcome {

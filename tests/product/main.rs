@@ -8,7 +8,9 @@ mod client;
 #[allow(dead_code, reason = "what other targets need of it")]
 mod daemon;
 
+mod broken;
 mod config;
+mod doors;
 mod jobs;
 mod ledger;
 mod orphans;

@@ -5,13 +5,23 @@ use serde_json::{Value, json};
 use crate::daemon::Place;
 use crate::said;
 
+/// The names of the invariants that a report says are broken.
+pub fn invariants(report: &Value) -> Vec<&str> {
+    report["findings"].as_array().unwrap().iter().map(|it| it["invariant"].as_str().unwrap()).collect()
+}
+
 #[test]
 fn a_healthy_daemon_has_no_findings_however_often_it_is_asked() {
     let place = Place::new("[task.ok]\ncommand = [\"true\"]");
     let daemon = place.start();
     for _ in 0..20 {
         daemon.add(json!({ "task": "ok" }));
-        assert_eq!(daemon.post("/v1/repair", json!({})), json!({ "findings": [], "fixed": 0, "dry_run": false }));
+        let report = daemon.post("/v1/repair", json!({}));
+        assert_eq!((&report["findings"], &report["found"], &report["fixed"]), (&json!([]), &json!(0), &json!(0)));
+        assert_eq!(
+            (&report["dry_run"], &report["joined"], &report["door"]),
+            (&json!(false), &json!(false), &json!("socket"))
+        );
         assert_eq!(daemon.post("/v1/repair", json!({ "dry_run": true }))["findings"], json!([]));
     }
 }
@@ -35,18 +45,25 @@ fn the_last_sweep_can_be_read_without_another_one() {
     let daemon = place.start();
     let job = daemon.add(json!({ "task": "long" }));
     daemon.wait_state(job, "running");
+    crate::daemon::until("its process is there", || (!place.job_processes().is_empty()).then_some(()));
     daemon.kill();
 
     let daemon = place.start();
     let swept: Value = serde_json::from_str(&said(&place.cli(["repair", "--last", "--json"]))).unwrap();
-    assert_eq!((&swept["fixed"], &swept["dry_run"]), (&json!(1), &json!(false)));
-    assert_eq!(swept["findings"][0]["invariant"], "interrupted-jobs");
+    assert_eq!((&swept["fixed"], &swept["dry_run"], &swept["door"]), (&json!(3), &json!(false), &json!("start")));
+    let found = ["interrupted-jobs", "leftover-processes", "leftovers"];
+    assert_eq!(invariants(&swept), found, "the job, its process, and the socket of the daemon that was killed");
     assert_eq!(swept, daemon.get("/v1/repair"), "asking again is not another sweep");
     assert!(said(&place.cli(["repair", "--last"])).contains("interrupted-jobs"));
 
     daemon.post("/v1/repair", json!({ "dry_run": true }));
     assert_eq!(swept, daemon.get("/v1/repair"), "a dry run is not the last sweep");
     daemon.post("/v1/repair", json!({}));
-    assert_eq!(daemon.get("/v1/repair")["findings"], json!([]));
+    let last = daemon.get("/v1/repair");
+    assert_eq!((&last["findings"], &last["door"]), (&json!([]), &json!("socket")));
+    assert_eq!(invariants(&last["earlier"]), found, "the last one that found something is not forgotten");
+    let shown = said(&place.cli(["repair", "--last"]));
+    assert!(shown.contains("by socket") && shown.contains("nothing was broken"), "{shown}");
+    assert!(shown.contains("by start") && shown.contains("interrupted-jobs"), "{shown}");
     assert_eq!(place.cli(["repair", "--last", "--dry-run"]).status.code(), Some(2));
 }

@@ -10,6 +10,7 @@ use daybook::core::lifecycle::JobState;
 use daybook::core::limits;
 use daybook::core::policy::{Dst, OnInterrupt};
 use daybook::core::projection::{self, Row};
+use daybook::core::repair::Report;
 use daybook::core::schedule::{Rule, Schedule, Zone};
 use daybook::core::state::{Durable, State};
 use daybook::core::time::Timestamp;
@@ -92,6 +93,20 @@ fn job_of(row: &Row) -> Option<JobId> {
         Row::Job(job) => Some(job.id),
         Row::Occurrence(_) => None,
     }
+}
+
+/// A sweep mends what a crash leaves; what it could not mend, or what must never be broken, is a bug.
+pub fn healthy(report: &Report) {
+    let expected = [
+        "interrupted-jobs",
+        "held-jobs",
+        "undecided-occurrences",
+        "past-timers",
+        "orphaned-jobs",
+        "projections-behind",
+    ];
+    let strange: Vec<_> = report.findings.iter().filter(|it| !expected.contains(&&*it.invariant)).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }
 
 /// After the first commit of a new daemon: what ran goes on by its task's policy, what waits waits as before.

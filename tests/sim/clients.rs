@@ -25,7 +25,7 @@ pub enum Ask {
     Pause(Box<str>),
     Resume(Box<str>),
     Reload(Config),
-    Sweep { dry_run: bool, thorough: bool },
+    Sweep { dry_run: bool },
     Look,
 }
 
@@ -103,7 +103,7 @@ pub fn ask(random: &mut Random, config: &Config, last_job: JobId, now: Timestamp
         18 => Ask::Pause(task(random)),
         19 => Ask::Resume(task(random)),
         20 => Ask::Reload(edited(config, random)),
-        21 => Ask::Sweep { dry_run: random.once_in(3), thorough: random.once_in(2) },
+        21 => Ask::Sweep { dry_run: random.once_in(3) },
         _ => Ask::Look,
     }
 }

@@ -19,6 +19,7 @@ mod executor;
 mod past;
 mod random;
 mod real_loop;
+mod sweep;
 mod world;
 
 use world::{Mode, World};

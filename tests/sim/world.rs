@@ -21,6 +21,7 @@ use crate::clients::{self, Ask, Config};
 use crate::executor::Executor;
 use crate::past::Past;
 use crate::random::Random;
+use crate::sweep::Pass;
 
 /// 2026-01-01T00:00:00Z.
 const BEGIN: Timestamp = Timestamp(1_767_225_600_000);
@@ -76,6 +77,8 @@ pub struct World {
     past: Past,
     flight: Option<Flight>,
     executor: Executor,
+    /// The sweep that runs.
+    pass: Option<Pass>,
     model: Model,
     told: Arc<Mutex<Vec<Told>>>,
     /// A picture that is being written: its checksum, and in how many steps it is done.
@@ -99,6 +102,7 @@ impl World {
             past: Past::default(),
             flight: None,
             executor: Executor::default(),
+            pass: None,
             model: Model::default(),
             told: Arc::default(),
             checkpoint: None,
@@ -199,8 +203,21 @@ impl World {
         for ask in asks {
             self.perform(ask);
         }
+        self.sweep();
         if self.flight.is_none() {
             self.seal();
+        }
+    }
+
+    /// The next slice of the sweep that runs; now and then one begins.
+    fn sweep(&mut self) {
+        if self.pass.is_none() && self.random.once_in(25) {
+            self.pass = Some(Pass::begin(&mut self.machine, self.random.once_in(4)));
+        }
+        match self.pass.take().map(|pass| pass.step(&mut self.machine)) {
+            Some(Ok(pass)) => self.pass = Some(pass),
+            Some(Err(report)) => checks::healthy(&report),
+            None => {}
         }
     }
 
@@ -235,9 +252,11 @@ impl World {
                 self.config = config.clone();
                 vec![Told::Other(format!("{:?}", machine.define(config.into_iter().collect())))]
             }
-            Ask::Sweep { dry_run, thorough } => {
+            Ask::Sweep { dry_run } => {
                 let projections = vec![("history", past.applied())];
-                vec![Told::Other(format!("{:?}", machine.sweep(dry_run, thorough, projections)))]
+                let report = machine.sweep(dry_run, projections);
+                checks::healthy(&report);
+                vec![Told::Other(format!("{report:?}"))]
             }
             Ask::Look => vec![Told::Other(machine.state().jobs().len().to_string())],
         };
@@ -371,6 +390,7 @@ impl World {
         self.flight = None;
         self.checkpoint = None;
         self.executor = Executor::default();
+        self.pass = None;
         self.clock.pass(Duration::from_millis(self.random.below(90_000)));
         let rebooted = self.random.once_in(3);
         self.boot(disk, rebooted);
@@ -386,7 +406,9 @@ impl World {
         let before = self.machine.state().picture();
         let boot_id = format!("boot-{}", self.boots).into();
         let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id };
-        self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
+        let sweep = self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
+        let report = sweep.rest(&mut self.machine);
+        checks::healthy(&report);
         checks::booted(&before, self.machine.state(), self.clock.now().wall);
         self.seal();
         self.land();
@@ -405,6 +427,7 @@ impl World {
             past: self.past.clone(),
             flight: None,
             executor: Executor::default(),
+            pass: None,
             model,
             told: Arc::default(),
             checkpoint: None,

@@ -91,7 +91,7 @@ pub const LOG_PARTS: Section = Section {
         part("config", "Reading the config."),
         part("control", "The control socket."),
         part("daemon", "Start, stop, reload, sweeps and retention."),
-        part("database", "Connections to the named databases; never an address."),
+        part("database", "Connections to databases; never the statements."),
         part("disk", "The directories of the embedded store."),
         part("engine", "The owner of the state: commits, checkpoints, recovery."),
         part("exec", "Attempts as processes."),

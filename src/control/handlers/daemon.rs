@@ -20,7 +20,7 @@ pub async fn status(State(service): State<App>) -> Reply {
 pub async fn repair(State(service): State<App>, request: Request) -> Reply {
     let bytes = body::object(request).await?;
     let asked = body::parse::<RepairRequest<'_>>(&bytes)?;
-    reply::json(&service.repair(asked.dry_run).await?)
+    reply::json(&service.repair(asked.door.into(), asked.dry_run).await?)
 }
 
 pub async fn last_repair(State(service): State<App>) -> Reply {

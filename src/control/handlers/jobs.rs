@@ -145,6 +145,7 @@ mod tests {
             progress: Default::default(),
             result: None,
             error: None,
+            output_bytes: 0,
             scheduled_at: None,
             created_at: Timestamp(0),
             due_at: Timestamp(0),

@@ -4,9 +4,11 @@ use crate::core::command::{Answer, Ending};
 use crate::core::event::*;
 use crate::core::id::JobId;
 use crate::core::lifecycle::JobState;
+use crate::core::policy::OnInterrupt;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
 use crate::core::state::job::Job;
+use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
 use crate::core::view::Progress;
 use crate::core::{limits, retry};
@@ -74,6 +76,18 @@ pub fn progress(
     Ok(Answer::Done)
 }
 
+pub fn output(
+    state: &State,
+    id: JobId,
+    attempt: u32,
+    bytes: u64,
+    events: &mut Vec<Event>,
+) -> Result<Answer, Rejection> {
+    reported(state, id, attempt)?;
+    events.push(Event::from(OutputKept { job: id, bytes }));
+    Ok(Answer::Done)
+}
+
 pub fn ended(
     state: &State,
     id: JobId,
@@ -125,14 +139,13 @@ fn failed(state: &State, job: &Job, error: &str, now: Timestamp) -> Event {
     }
 }
 
-/// What becomes of an interrupted job, by its task's policy; `None` while it waits for a person
-/// or for its task.
+/// What becomes of an interrupted job, by its task's policy; `None` while it waits for a person and its task
+/// asks for one, or for its task to come back.
 pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
-    use crate::core::policy::OnInterrupt;
     debug_assert_eq!(job.state, JobState::Interrupted);
     let rare = job.cold.rare();
     let task = state.task(job.task)?;
-    if rare.held || task.removed {
+    if task.removed || (rare.held && still_needs_a_person(job, task)) {
         return None;
     }
     let reason = rare.error.as_deref().unwrap_or("interrupted");
@@ -155,6 +168,11 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
             )
         }
     })
+}
+
+/// A start that took the daemon down is a person's matter for good.
+fn still_needs_a_person(job: &Job, task: &Task) -> bool {
+    job.crashes >= limits::CRASHES_MAX || task.policy.on_interrupt == OnInterrupt::Hold
 }
 
 pub fn resolve_interrupted(state: &State, id: JobId, events: &mut Vec<Event>) -> Result<Answer, Rejection> {

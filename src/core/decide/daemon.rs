@@ -61,11 +61,6 @@ pub fn suspend(duration: Duration, events: &mut Vec<Event>) -> Result<Answer, Re
     Ok(Answer::Done)
 }
 
-pub fn finish_sweep(findings: u32, fixed: u32, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    events.push(Event::from(SweepFinished { findings, fixed }));
-    Ok(Answer::Done)
-}
-
 /// An event for each change, up to a bound; what is over it is counted.
 pub fn note_reload(changes: &[Box<str>], events: &mut Vec<Event>) -> Result<Answer, Rejection> {
     let changed = |change: String| Event::from(ConfigChanged { change: limits::message(change).into() });

@@ -7,6 +7,7 @@ mod attempt;
 mod daemon;
 mod job;
 mod occurrence;
+mod sweep;
 mod task;
 
 pub use attempt::{after_interrupt, next_start};
@@ -28,6 +29,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
             attempt::progress(state, *job, *attempt, progress, events)
         }
         Command::ReportSpawned { job, attempt, process } => attempt::spawned(state, *job, *attempt, process, events),
+        Command::ReportOutput { job, attempt, bytes } => attempt::output(state, *job, *attempt, *bytes, events),
         Command::ReportEnded { job, attempt, ending } => attempt::ended(state, *job, *attempt, ending, now, events),
         Command::Tick => attempt::tick(state, now, events),
         Command::DecideOccurrences(due) => occurrence::decide(state, due, now, events),
@@ -40,7 +42,12 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::NoteStep { milliseconds, moved } => daemon::step(*milliseconds, moved, events),
         Command::NoteSuspend { duration } => daemon::suspend(*duration, events),
         Command::ResolveInterrupted { job } => attempt::resolve_interrupted(state, *job, events),
-        Command::FinishSweep { findings, fixed } => daemon::finish_sweep(*findings, *fixed, events),
         Command::NoteReload { changes } => daemon::note_reload(changes, events),
+        Command::ReleaseAttempt { job } => sweep::release(state, *job, events),
+        Command::CancelTwin { job, first } => sweep::cancel_twin(state, *job, *first, events),
+        Command::NoteFound { findings } => sweep::note_found(findings, events),
+        Command::FinishSweep { door, found, fixed, left } => {
+            sweep::finish(state, *door, (*found, *fixed), left, events)
+        }
     }
 }

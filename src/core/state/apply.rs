@@ -43,6 +43,7 @@ impl State {
                     message: progressed.message.clone(),
                 }
             }),
+            Event::OutputKept(kept) => self.change_running(kept.job, |running| running.output = kept.bytes),
             Event::JobCompleted(completed) => self.finish(completed.job),
             Event::JobDiscarded(discarded) => self.finish(discarded.job),
             Event::JobCancelled(cancelled) => self.finish(cancelled.job),
@@ -82,6 +83,7 @@ impl State {
                 scalars.gap = Gap::Down;
                 scalars.boot_id = started.boot_id.clone();
                 scalars.stopped = false;
+                scalars.sweeps.forget_unfinished();
             }
             Event::DaemonStopped(_) => self.durable.scalars.stopped = true,
             Event::ClockStepped(stepped) => self.step_clock(stepped.milliseconds, at),
@@ -89,7 +91,9 @@ impl State {
                 self.durable.scalars.up_since = at;
                 self.durable.scalars.gap = Gap::Suspended;
             }
-            Event::SweepFinished(_) | Event::ConfigChanged(_) => {}
+            Event::SweepFound(found) => self.durable.scalars.sweeps.found(found),
+            Event::SweepFinished(finished) => self.durable.scalars.sweeps.finished(finished, at),
+            Event::ConfigChanged(_) => {}
         }
     }
 
@@ -159,6 +163,7 @@ impl State {
             settled: false,
             stopping: None,
             progress: Progress::default(),
+            output: 0,
         };
         self.index.insert_running(started.job, &running);
         self.durable.running.insert(started.job, running);
@@ -340,6 +345,7 @@ fn revived(finished: &Finished) -> Job {
         error: view.error.clone(),
         started: view.started_at,
         progress: Some(Box::new(view.progress.clone())),
+        output: view.output_bytes,
         first_due: None,
         held: false,
     };

@@ -72,6 +72,32 @@ impl Index {
         self.states[state as usize]
     }
 
+    /// How many keys of live jobs there are.
+    pub fn keys_len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Where a live job is not found although it should be.
+    pub fn misses(&self, job: &Job) -> Option<&'static str> {
+        let is_there = match job.state {
+            JobState::Scheduled | JobState::Retryable => self.due.contains(&(job.due, job.id)),
+            JobState::Interrupted => self.interrupted.contains(&job.id),
+            JobState::Available
+            | JobState::Running
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => true,
+        };
+        if !is_there {
+            return Some(if job.state == JobState::Interrupted { "the line of those" } else { "the row of timers" });
+        }
+        if !self.queues.get(&job.task).is_some_and(|queue| queue.contains(job)) {
+            return Some("the queue of its task");
+        }
+        let key = job.cold.rare().key.as_ref();
+        key.filter(|key| !self.keys.contains(&(key_hash(key), job.id))).map(|_| "the index of keys")
+    }
+
     pub(super) fn insert(&mut self, job: &Job) {
         self.states[job.state as usize] += 1;
         self.insert_waiting(job);

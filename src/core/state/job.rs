@@ -55,19 +55,30 @@ pub struct Rare {
     pub started: Option<Timestamp>,
     /// How far the last attempt said it was, once it is over.
     pub progress: Option<Box<Progress>>,
+    /// Bytes that the last attempt has left as its output, once it is over.
+    pub output: u64,
     /// When the first attempt was due: `give_up_after` counts from here.
     pub first_due: Option<Timestamp>,
     /// Interrupted, and a person has to decide.
     pub held: bool,
 }
 
-static NOTHING_RARE: Rare =
-    Rare { key: None, occurrence: None, error: None, started: None, progress: None, first_due: None, held: false };
+static NOTHING_RARE: Rare = Rare {
+    key: None,
+    occurrence: None,
+    error: None,
+    started: None,
+    progress: None,
+    output: 0,
+    first_due: None,
+    held: false,
+};
 
 impl Rare {
     /// Keeps what is to be seen of an attempt until the next one.
     pub(super) fn attempt_is_over(&mut self, attempt: Option<Running>) {
         self.started = attempt.as_ref().map(|attempt| attempt.started);
+        self.output = attempt.as_ref().map_or(0, |attempt| attempt.output);
         self.progress =
             attempt.map(|attempt| attempt.progress).filter(|told| *told != Progress::default()).map(Box::new);
     }
@@ -166,6 +177,18 @@ impl Jobs {
     /// All, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Job> {
         self.pages.iter().flat_map(|(_, page)| page.iter())
+    }
+
+    /// For tests that break a job on purpose.
+    #[cfg(test)]
+    pub(crate) fn get_mut_in_tests(&mut self, id: JobId) -> &mut Job {
+        self.get_mut(id).expect("the test has made it")
+    }
+
+    /// Those with this number or a greater one, oldest first.
+    pub fn from(&self, from: JobId) -> impl Iterator<Item = &Job> {
+        let pages = self.pages.range(from.0 / PAGE..);
+        pages.flat_map(|(_, page)| page.iter()).skip_while(move |job| job.id < from)
     }
 
     /// Those with a smaller number than `before`, newest first.

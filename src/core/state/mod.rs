@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Process;
 use super::id::{JobId, Seq, TaskId};
+use super::repair::Sweeps;
 use super::time::Timestamp;
 use super::view::Progress;
 use index::Index;
@@ -49,6 +50,8 @@ pub struct Scalars {
     pub boot_id: Box<str>,
     /// The daemon has stopped in good order, and not started since.
     pub stopped: bool,
+    /// What the last sweeps came to.
+    pub sweeps: Arc<Sweeps>,
 }
 
 /// Why nothing could be started for a time.
@@ -83,6 +86,8 @@ pub struct Running {
     /// Why it is being ended, if it is.
     pub stopping: Option<Box<str>>,
     pub progress: Progress,
+    /// Bytes in its file of output, once there will be no more of them.
+    pub output: u64,
 }
 
 /// The whole state.
@@ -106,9 +111,20 @@ impl State {
         &self.index
     }
 
+    /// Derives the index anew. Takes half a second for a million jobs: for one that is found broken.
+    pub fn reindex(&mut self) {
+        self.index = Index::of(&self.durable);
+    }
+
     /// The state as of now, unaffected by what follows. Costs no more for a million jobs than for one.
     pub fn picture(&self) -> Durable {
         self.durable.clone()
+    }
+
+    /// For tests that break it on purpose.
+    #[cfg(test)]
+    pub(crate) fn index_mut(&mut self) -> &mut Index {
+        &mut self.index
     }
 
     pub fn durable(&self) -> &Durable {

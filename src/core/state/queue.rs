@@ -1,6 +1,7 @@
 //! What waits and what runs of one task, in the order in which it starts.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::job::Job;
 use super::task::Task;
@@ -39,6 +40,37 @@ pub struct Queue {
     pub running: BTreeSet<JobId>,
     running_occurrences: u32,
     pub live: u32,
+}
+
+/// How many jobs of a task there are, of each kind that a queue tells apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    live: u32,
+    available: u32,
+    running: u32,
+    occurrences: u32,
+    running_occurrences: u32,
+}
+
+impl Counts {
+    /// Counts one more job.
+    pub fn add(&mut self, job: &Job) {
+        let occurs = u32::from(job.cold.rare().occurrence.is_some());
+        let runs = u32::from(job.state == JobState::Running);
+        self.live += 1;
+        self.available += u32::from(job.state == JobState::Available);
+        self.running += runs;
+        self.occurrences += occurs;
+        self.running_occurrences += runs * occurs;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts { live, available, running, occurrences, running_occurrences } = self;
+        write!(f, "{live} live, {available} available, {running} running")?;
+        write!(f, " ({occurrences} and {running_occurrences} of occurrences)")
+    }
 }
 
 impl Queue {
@@ -109,6 +141,33 @@ impl Queue {
             | JobState::Completed
             | JobState::Discarded
             | JobState::Cancelled => {}
+        }
+    }
+
+    /// Whether the job is wherever it belongs in here.
+    pub(super) fn contains(&self, job: &Job) -> bool {
+        let occurs = job.cold.rare().occurrence.is_some();
+        let in_line = match job.state {
+            JobState::Available => if occurs { &self.occurring } else { &self.added }.contains(&Rank::of(job)),
+            JobState::Running => self.running.contains(&job.id),
+            JobState::Scheduled
+            | JobState::Retryable
+            | JobState::Interrupted
+            | JobState::Completed
+            | JobState::Discarded
+            | JobState::Cancelled => true,
+        };
+        in_line && (!occurs || self.occurrences.contains(&job.id))
+    }
+
+    /// What it says that there is.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            live: self.live,
+            available: self.available() as u32,
+            running: self.running.len() as u32,
+            occurrences: self.occurrences.len() as u32,
+            running_occurrences: self.running_occurrences,
         }
     }
 

@@ -72,6 +72,11 @@ impl Tasks {
         }
     }
 
+    /// Those with this number and higher ones, in the order of their numbers.
+    pub fn from(&self, first: TaskId) -> impl Iterator<Item = &Arc<Task>> {
+        (place(first).unwrap_or(0)..self.len()).filter_map(|place| self.0.get(place))
+    }
+
     /// In the order of their numbers.
     pub fn values(&self) -> impl Iterator<Item = &Arc<Task>> {
         self.0.iter()

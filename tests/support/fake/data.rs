@@ -12,6 +12,7 @@ use daybook::core::id::{JobId, Seq, TaskId};
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
 use daybook::core::rejection::Rejection;
+use daybook::core::repair::Door;
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, OccurrenceView, Outcome, Progress};
 use daybook::engine::Committed;
@@ -48,6 +49,7 @@ fn job(id: u64, task: &str, state: JobState) -> JobView {
         progress: Progress::default(),
         result: None,
         error: None,
+        output_bytes: 0,
         scheduled_at: None,
         created_at: at(-7200),
         due_at: at(-7200),
@@ -278,7 +280,7 @@ impl Inner {
             missed: if self.broken { missed() } else { Vec::new() },
             next: Some(Coming { task: "backup".into(), at: at(52_200) }),
             coming: vec![Coming { task: "backup".into(), at: at(52_200) }],
-            last_sweep: Some(LastSweep { at: at(-120), findings: 1, fixed: 1 }),
+            last_sweep: Some(LastSweep { at: at(-120), door: Door::Timer, findings: 1, fixed: 1 }),
             problems: if self.broken { problems() } else { vec![] },
             state_dir: "/var/lib/daybook".into(),
             disk: Disk { journal: 12_345_678, history: 1_048_576, free: Some(34_000_000_000) },

@@ -14,7 +14,7 @@ use daybook::core::event::{JobCancelled, TaskPaused};
 use daybook::core::id::{JobId, Seq, TaskId};
 use daybook::core::lifecycle::JobState;
 use daybook::core::rejection::Rejection;
-use daybook::core::repair::{Finding, Report};
+use daybook::core::repair::{Door, Finding, Report};
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, OccurrenceView, Progress};
 use daybook::engine::Committed;
@@ -91,18 +91,20 @@ impl Service for Fake {
         ready(Ok(self.lock().status()))
     }
 
-    fn repair(&self, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
+    fn repair(&self, door: Door, dry_run: bool) -> BoxFuture<'_, Result<Report, Refusal>> {
         let finding = Finding {
             invariant: "interrupted".into(),
             subject: "job 6".into(),
             explanation: "its attempt was cut off by the end of the daemon".into(),
             action: "runs again".into(),
         };
-        ready(Ok(Report { findings: vec![finding], fixed: u32::from(!dry_run), dry_run }))
+        let (findings, fixed) = (vec![finding], u32::from(!dry_run));
+        ready(Ok(Report { at: NOW, door, findings, found: 1, fixed, dry_run, joined: false }))
     }
 
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>> {
-        ready(Ok(Swept { at: at(-120), report: Report { findings: vec![], fixed: 0, dry_run: false } }))
+        let report = Report { at: at(-120), door: Door::Timer, ..Report::default() };
+        ready(Ok(Swept { report, earlier: None }))
     }
 
     fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
@@ -112,7 +114,7 @@ impl Service for Fake {
                 changes: vec!["mail: attempts 5 → 10".into(), "task new added".into()],
                 after_restart: vec!["socket /a → /b takes a restart".into()],
                 warnings: vec!["daybook.toml:9:7: task.new.cwd: `/nowhere`: not there".into()],
-                sweep: wait.then_some(LastSweep { at: NOW, findings: 2, fixed: 1 }),
+                sweep: wait.then_some(LastSweep { at: NOW, door: Door::Signal, findings: 2, fixed: 1 }),
             }),
             false => Err(Refusal::Config { errors }),
         })
