@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use daybook::config::keys::{DATABASE, Key, Kind, MAIN, Section, Shown, TASK};
 use daybook::config::{Config, after_restart, check_text, differences, example_file};
 
-/// Keys whose values only fit together with others: files that are not text, and names of other things.
-const NOT_ALONE: [&str; 3] = ["include", "worker", "database"];
+/// Keys whose values only fit together with others: files that are not text, names of other things, and the column that
+/// `set` must set.
+const NOT_ALONE: [&str; 4] = ["include", "worker", "database", "columns.active"];
 
 /// A line of the example file, with its `#` taken off if it is a default.
 struct Line {
@@ -73,7 +74,7 @@ fn values(kind: &Kind) -> Vec<String> {
         Kind::Octal => vec!["\"0077\"".into()],
         Kind::Arguments => vec!["{ other = 1 }".into()],
         Kind::Environment => vec!["{ OTHER = \"1\" }".into()],
-        Kind::Assignments { .. } => vec!["{ other = \"1\" }".into()],
+        Kind::Assignments { .. } => vec!["{ is_active = \"0\" }".into()],
         Kind::Table(_) | Kind::TableOrDuration(_) | Kind::Tables(_) | Kind::Later => Vec::new(),
     }
 }
@@ -125,6 +126,9 @@ fn each_key_is_read_and_a_change_of_it_is_told() {
     for (number, line) in lines.iter().enumerate() {
         let Some(key) = line.key.filter(|key| !NOT_ALONE.contains(&key.name)) else { continue };
         for (name, variations) in variations(line, key) {
+            if NOT_ALONE.contains(&&*name) {
+                continue;
+            }
             let name = format!("{}.{name}", line.table);
             let loaded: Vec<_> = variations.iter().map(|text| load(&lines, Some((number, text)))).collect();
             let changed = loaded.iter().flatten().find(|config| **config != whole);
