@@ -124,6 +124,8 @@ pub fn booted(before: &Durable, state: &State, now: Timestamp) {
         assert!(running.stopping.is_none(), "job {id} was to be cancelled");
         let held = job.crashes >= limits::CRASHES_MAX || task.policy.on_interrupt == OnInterrupt::Hold;
         match job.state {
+            // Nobody decides what becomes of it until its task is back.
+            JobState::Interrupted if task.removed => {}
             JobState::Interrupted => assert!(held && job.cold.rare().held, "job {id} stays interrupted"),
             JobState::Available => assert!(!held && task.policy.on_interrupt == OnInterrupt::Retry),
             other => panic!("job {id} is {other} before anything was started"),
