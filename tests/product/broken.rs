@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Place, touch, until};
 use crate::repair::invariants;
-use crate::said;
 
 const OK: &str = "[task.ok]\ncommand = [\"true\"]\n";
 
