@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 use daybook::config::keys::{DATABASE, Key, Kind, MAIN, Section, Shown, TASK};
 use daybook::config::{Config, after_restart, check_text, differences, example_file};
 
-/// Keys whose values only fit together with others: files that are not text, and names of other things and of columns.
-const NOT_ALONE: [&str; 5] = ["include", "worker", "database", "columns.active", "set"];
+/// Keys whose values only fit together with others: files that are not text, names of other things and of
+/// columns, and what says more about a limit.
+const NOT_ALONE: [&str; 7] = ["include", "worker", "database", "columns.active", "set", "group", "compress_after"];
 
 /// A line of the example file, with its `#` taken off if it is a default.
 struct Line {
