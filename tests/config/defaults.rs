@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use daybook::config::keys::{DATABASE, Key, Kind, MAIN, Section, Shown, TASK};
 use daybook::config::{Config, after_restart, check_text, differences, example_file};
 
-/// Keys whose values only fit together with others: files that are not text, names of other things, and the column that
-/// `set` must set.
-const NOT_ALONE: [&str; 4] = ["include", "worker", "database", "columns.active"];
+/// Keys whose values only fit together with others: files that are not text, names of other things and of
+/// columns, and what says more about a limit.
+const NOT_ALONE: [&str; 6] = ["include", "worker", "database", "columns.active", "group", "compress_after"];
 
 /// A line of the example file, with its `#` taken off if it is a default.
 struct Line {
@@ -124,11 +124,9 @@ fn each_key_is_read_and_a_change_of_it_is_told() {
     let lines = lines();
     let whole = load(&lines, None).unwrap();
     for (number, line) in lines.iter().enumerate() {
-        let Some(key) = line.key.filter(|key| !NOT_ALONE.contains(&key.name)) else { continue };
-        for (name, variations) in variations(line, key) {
-            if NOT_ALONE.contains(&&*name) {
-                continue;
-            }
+        let Some(key) = line.key else { continue };
+        let alone = variations(line, key).into_iter().filter(|(name, _)| !NOT_ALONE.contains(&name.as_str()));
+        for (name, variations) in alone {
             let name = format!("{}.{name}", line.table);
             let loaded: Vec<_> = variations.iter().map(|text| load(&lines, Some((number, text)))).collect();
             let changed = loaded.iter().flatten().find(|config| **config != whole);

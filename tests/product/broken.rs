@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Place, touch, until};
 use crate::repair::invariants;
-use crate::said;
 
 const OK: &str = "[task.ok]\ncommand = [\"true\"]\n";
 
@@ -241,8 +240,9 @@ fn a_held_job_goes_on_when_its_task_no_longer_asks_for_a_person() {
     daemon.wait_state(job, "interrupted");
     assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]), "a person is asked for");
     place.configure("", &task("retry"));
-    daemon.post("/v1/reload", json!({}));
-    mended(&daemon, &["held-jobs"]);
+    daemon.post("/v1/reload", json!({ "wait": true }));
+    let report = daemon.get("/v1/repair");
+    assert_eq!((invariants(&report), &report["fixed"]), (vec!["held-jobs"], &json!(1)), "{report}");
     touch(&place.path("go"));
     daemon.wait_state(job, "completed");
 }
@@ -286,6 +286,8 @@ fn a_history_of_another_journal_is_told() {
     let daemon = place.start();
     let report = daemon.post("/v1/repair", json!({}));
     assert_eq!((invariants(&report), &report["fixed"]), (vec!["projections-ahead"; 3], &json!(0)), "{report}");
-    let said = said(&place.cli(["status"]));
+    let status = place.cli(["status"]);
+    let said = String::from_utf8_lossy(&status.stdout);
     assert!(said.contains("of another journal"), "{said}");
+    assert_eq!(status.status.code(), Some(1), "it is degraded");
 }

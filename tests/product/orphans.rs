@@ -41,7 +41,7 @@ fn orphans_are_shown_and_wait_for_their_task_or_for_a_person() {
     assert!(said(&place.cli(["tasks"])).lines().any(|line| line.starts_with("goes") && line.contains("removed")));
     let status = daemon.get("/v1/status");
     assert_eq!(status["jobs"]["orphaned"], 2);
-    assert!(status["problems"][0].as_str().unwrap().contains("its live jobs (2) are orphaned"), "{status}");
+    assert!(status["problems"][0].as_str().unwrap().contains("`daybook jobs --orphaned --task goes`"), "{status}");
 
     for job in [failed, later, done] {
         let answer = daemon.send("POST", &format!("/v1/jobs/{job}/retry"), "");
