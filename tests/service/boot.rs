@@ -176,7 +176,7 @@ fn the_socket_starts_it_and_a_bad_config_does_not_loop() {
     // Once the file is right again, a start is all it takes.
     replace_config(&mut machine, "s/61 2/30 2/");
     machine.ok("systemctl reset-failed daybook.service daybook.socket; systemctl start daybook.service");
-    assert!(machine.ok("daybook status").contains("all is well"));
+    assert!(machine.ok("daybook status").contains("is healthy"));
 }
 
 #[test]

