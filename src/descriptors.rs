@@ -5,16 +5,29 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Of the descriptors that there may be, this part is for the disk, and no more than so many.
+/// Of the descriptors that there may be, this part is for the disk, and no more than so many. As many again are for
+/// connections, so that a daemon whose attempts take all they get can still be asked.
 const KEPT_PART: u64 = 4;
 const KEPT_MAX: u64 = 256;
 
-/// Whether `new`, which has just been made, took one of those that are kept for the disk: it is then to be closed.
+/// What a new descriptor is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    Connection,
+    Attempt,
+}
+
+/// Whether `new`, which has just been made, took one of those that are kept for others: it is then to be closed.
 ///
 /// A new descriptor has the least number that is free, so its number says how many are in use at least.
-pub fn are_short(new: impl AsFd) -> bool {
+pub fn are_short(new: impl AsFd, purpose: Purpose) -> bool {
+    let shares = match purpose {
+        Purpose::Connection => 1,
+        Purpose::Attempt => 2,
+    };
     let limit = getrlimit(Resource::Nofile).current;
-    limit.is_some_and(|limit| new.as_fd().as_raw_fd() as u64 >= limit - (limit / KEPT_PART).min(KEPT_MAX))
+    let number = new.as_fd().as_raw_fd() as u64;
+    limit.is_some_and(|limit| number >= limit - shares * (limit / KEPT_PART).min(KEPT_MAX))
 }
 
 #[cfg(test)]
@@ -26,13 +39,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_ones_are_kept() {
+    fn the_last_ones_are_kept_for_the_disk_and_those_before_for_connections() {
         let file = File::open("/").unwrap();
-        assert!(!are_short(&file));
         let limit = getrlimit(Resource::Nofile).current.unwrap();
-        let kept = (limit / 4).min(256) as i32;
-        // At least these numbers, and other tests take few.
-        assert!(are_short(fcntl_dupfd_cloexec(&file, limit as i32 - kept).unwrap()));
-        assert!(!are_short(fcntl_dupfd_cloexec(&file, limit as i32 / 2).unwrap()));
+        let kept = (limit / 4).min(256);
+        // A number at or above this one, and above it by no more than what other tests have open.
+        let short = |least: u64, purpose| are_short(fcntl_dupfd_cloexec(&file, least as i32).unwrap(), purpose);
+        assert!(!are_short(&file, Purpose::Attempt));
+        assert!(short(limit - 2 * kept, Purpose::Attempt));
+        assert!(!short(limit - 2 * kept, Purpose::Connection));
+        assert!(short(limit - kept, Purpose::Connection));
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use super::handlers::{App, add, router};
 use super::problem::{Problem, TOO_MANY_CONNECTIONS};
 use super::service::Service;
-use crate::descriptors;
+use crate::descriptors::{Purpose, are_short};
 
 /// Connections that are open at once; more are told so and closed.
 pub const CONNECTIONS_MAX: usize = 1024;
@@ -104,7 +104,7 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let place = places.clone().try_acquire_owned().ok().filter(|_| !descriptors::are_short(&stream));
+        let place = places.clone().try_acquire_owned().ok().filter(|_| !are_short(&stream, Purpose::Connection));
         let Some(place) = place else {
             // A fresh socket takes so little at once; who does not read it has been told as well as can be.
             stream.into_std().and_then(|mut stream| stream.write_all(&full)).ok();

@@ -18,7 +18,7 @@ use tokio::process::Child;
 use super::group::Group;
 use super::identity::Identity;
 use super::spec::{Program, Spec};
-use crate::descriptors;
+use crate::descriptors::{Purpose, are_short};
 
 const SHELL: &str = "/bin/sh";
 
@@ -59,7 +59,7 @@ pub(super) fn spawn(spec: &Spec, environment: BTreeMap<String, OsString>) -> Res
         command.current_dir(cwd);
     }
     let (reader, writer) = io::pipe().map_err(|error| cannot(plain(&error)))?;
-    if descriptors::are_short(&writer) {
+    if are_short(&writer, Purpose::Attempt) {
         return Err(cannot(plain(&Errno::MFILE.into())));
     }
     let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(|error| cannot(plain(&error)))?;

@@ -79,6 +79,8 @@ fn a_daemon_that_can_open_nothing_for_a_while_goes_on_by_itself() {
     let daemon = launch(&place);
     let mut client = daemon.client();
     let mut acknowledged = BTreeMap::new();
+    // From then on it is served, and does not wait to be accepted.
+    acknowledged.insert("before".into(), add(&mut client, "later", "before", "10h").unwrap());
     let limit = |current| {
         let pid = Pid::from_raw(daemon.pid() as i32);
         prlimit(pid, Resource::Nofile, Rlimit { current: Some(current), maximum: Some(LIMIT as u64) }).unwrap();
