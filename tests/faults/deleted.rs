@@ -41,3 +41,13 @@ fn nothing_is_acknowledged_when_the_state_folder_is_deleted() {
 fn nor_when_it_is_the_journal_alone() {
     delete(&Place::new(TASK), "journal");
 }
+
+#[test]
+fn a_sweep_notices_when_nobody_asks_for_anything() {
+    let place = Place::new(TASK);
+    let mut daemon = place.start();
+    fs::remove_dir_all(place.state()).unwrap();
+    // As the timer would. Whoever waits for it is told nothing, or that it could not be.
+    assert!(!place.cli(["repair"]).status.success());
+    assert_eq!(daemon.wait_exit().code(), Some(74));
+}
