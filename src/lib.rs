@@ -26,6 +26,7 @@
 //! | [`repair`] | the invariants of repair that need files and processes; those of the state are in the core |
 //! | [`demo`] | what `daybook demo` works on |
 //! | [`clock`] | the only reader of the machine's clocks |
+//! | `descriptors` | keeps some file descriptors for the disk |
 //!
 //! ## Words
 //! A **task** is a named definition in the config. A **job** is one durable piece of work of a task; an
@@ -54,6 +55,7 @@ pub mod core;
 pub mod daemon;
 pub mod database;
 pub mod demo;
+mod descriptors;
 mod disk;
 pub mod engine;
 pub mod error;

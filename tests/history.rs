@@ -287,3 +287,27 @@ fn damage_is_reported_with_its_partition() {
     assert_eq!(texts(store.find(3000)).len(), 1, "the others are still readable");
     assert!(store.find(1500).next().is_some_and(|found| found.is_err()));
 }
+
+#[test]
+fn a_clock_that_is_set_back_by_a_year_costs_no_row_and_is_no_reason_to_keep_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), options()).unwrap();
+    let (before, back) = (800 * DAY_MS, 435 * DAY_MS);
+    for (seq, at, text) in [(1, before, "a"), (2, before + 1, "b"), (3, back, "c"), (4, back + 1, "d")] {
+        store.append(Seq(seq), vec![row(at, &[1], text)]);
+        store.sync(Seq(seq)).unwrap();
+    }
+    assert_eq!(store.retain(Timestamp(back + 2), KEPT, u64::MAX).unwrap().rows, 0);
+    assert_eq!(texts(store.find(1)), ["d", "c", "b", "a"], "newest is what was written last");
+    drop(store);
+    let store = Store::open(dir.path(), options()).unwrap();
+    assert_eq!((store.applied(), texts(store.find(1))), (Seq(4), ["d", "c", "b", "a"].map(String::from).to_vec()));
+    // What is of the time before is bounded by its size.
+    assert_eq!(store.retain(Timestamp(back + 2), KEPT, 0).unwrap().rows, 2);
+    assert_eq!(texts(store.find(1)), ["d", "c"]);
+    // The clock is right again: what is too old by it goes, and what was never written is not missed.
+    store.append(Seq(5), vec![row(before + 2, &[1], "e")]);
+    store.sync(Seq(5)).unwrap();
+    assert_eq!(store.retain(Timestamp(before + 3), KEPT, u64::MAX).unwrap().rows, 2);
+    assert_eq!(texts(store.find(1)), ["e"]);
+}

@@ -24,6 +24,7 @@ use tokio::sync::{Semaphore, watch};
 use super::handlers::{App, add, router};
 use super::problem::{Problem, TOO_MANY_CONNECTIONS};
 use super::service::Service;
+use crate::descriptors::{Purpose, are_short};
 
 /// Connections that are open at once; more are told so and closed.
 pub const CONNECTIONS_MAX: usize = 1024;
@@ -70,7 +71,8 @@ struct Surroundings {
 
 /// What a connection is told for which there is no place.
 fn full() -> Vec<u8> {
-    let problem = Problem::new(TOO_MANY_CONNECTIONS, format!("{CONNECTIONS_MAX} connections are open; try again"));
+    let why = format!("{CONNECTIONS_MAX} connections are open, or no file descriptor is left for one more; try again");
+    let problem = Problem::new(TOO_MANY_CONNECTIONS, why);
     let mut body = Vec::new();
     problem.write(&mut body);
     let length = body.len();
@@ -94,15 +96,16 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
     let full = full();
     tokio::pin!(stop);
     loop {
-        let stream = tokio::select! {
+        let accepted = tokio::select! {
             () = &mut stop => break,
-            Ok((stream, _)) = listener.accept() => stream,
-            else => {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
+            accepted = listener.accept() => accepted,
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let place = places.clone().try_acquire_owned().ok().filter(|_| !are_short(&stream, Purpose::Connection));
+        let Some(place) = place else {
             // A fresh socket takes so little at once; who does not read it has been told as well as can be.
             stream.into_std().and_then(|mut stream| stream.write_all(&full)).ok();
             continue;

@@ -1,6 +1,8 @@
 //! An open sled directory: entries in, entries out, and power-safe after [`Database::sync`].
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -159,10 +161,15 @@ impl Database {
         self.work("read", |db| db.open_tree(META)?.get(META))
     }
 
-    /// Makes all that was stored or removed power-safe.
+    /// Makes all that was stored or removed power-safe. A file that has been deleted meanwhile takes everything and keeps
+    /// nothing, without an error of its own; it is one here.
     pub fn sync(&self) -> Result<(), Error> {
         self.work("flush", |db| db.flush().map(drop))?;
-        Ok(self.file.sync_data().map_err(FileError::at("sync", &self.path))?)
+        let synced = self.file.sync_data().and_then(|()| match self.file.metadata()?.nlink() {
+            0 => Err(io::Error::new(io::ErrorKind::NotFound, "it was deleted while it was in use")),
+            _ => Ok(()),
+        });
+        Ok(synced.map_err(FileError::at("sync", &self.path))?)
     }
 
     /// Makes the files themselves durable, once they were made; the parent's entry is the caller's business.

@@ -2,7 +2,7 @@
 //!
 //! Written against what sled 0.34.7 does, not what it says. The rules kept here, each of which was measured:
 //! - `flush` ends in `sync_file_range`, which is not durable: an `fdatasync` on `<dir>/db`, through a handle of our own,
-//!   follows ([`Database::sync`]).
+//!   follows ([`Database::sync`]). Neither fails on a file that was deleted, so its links are counted after that.
 //! - Values stay within [`VALUE_BYTES_MAX`], or sled moves their leaf to a blob file that it never syncs.
 //! - Nothing is flushed in the background.
 //! - A kill during an opening leaves `snap.*.generating`, which makes the next one fail: those are removed before.

@@ -65,3 +65,17 @@ fn opening_makes_no_directory() {
     assert!(matches!(Database::open(&path, 1 << 20), Err(Error::File(FileError { what: "list", .. }))));
     assert!(!path.exists());
 }
+
+#[test]
+fn what_is_written_to_a_deleted_file_is_not_taken_for_durable() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("p");
+    let db = Database::open_or_create(&path, 1 << 20).unwrap();
+    db.put(b"key", b"value").unwrap();
+    db.sync().unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    db.put(b"key", b"another").unwrap();
+    let error = db.sync().unwrap_err();
+    assert!(matches!(&error, Error::File(FileError { what: "sync", .. })), "{error}");
+    assert!(error.to_string().ends_with("it was deleted while it was in use"), "{error}");
+}

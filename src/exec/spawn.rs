@@ -18,6 +18,7 @@ use tokio::process::Child;
 use super::group::Group;
 use super::identity::Identity;
 use super::spec::{Program, Spec};
+use crate::descriptors::{Purpose, are_short};
 
 const SHELL: &str = "/bin/sh";
 
@@ -58,6 +59,9 @@ pub(super) fn spawn(spec: &Spec, environment: BTreeMap<String, OsString>) -> Res
         command.current_dir(cwd);
     }
     let (reader, writer) = io::pipe().map_err(|error| cannot(plain(&error)))?;
+    if are_short(&writer, Purpose::Attempt) {
+        return Err(cannot(plain(&Errno::MFILE.into())));
+    }
     let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(|error| cannot(plain(&error)))?;
     let errors = writer.try_clone().map_err(|error| cannot(plain(&error)))?;
     command.stdin(Stdio::null()).stdout(writer).stderr(errors);

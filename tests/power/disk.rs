@@ -60,7 +60,7 @@ impl Disk {
     }
 
     fn try_mount(&self) -> Result<(), String> {
-        run("mount", &args("-t ext4 -o loop", &[&self.image, &self.at])).map(drop)
+        run("mount", &args("-t ext4 -o loop,errors=remount-ro", &[&self.image, &self.at])).map(drop)
     }
 
     /// Cuts the power: whatever is not durable now never will be.
@@ -70,6 +70,18 @@ impl Disk {
         #[expect(unsafe_code, reason = "an ioctl is as safe as the numbers are right")]
         let cut = unsafe { ioctl(&root, Setter::<SHUTDOWN, u32>::new(WITHOUT_FLUSHING_THE_LOG)) };
         cut.unwrap_or_else(|error| panic!("cannot cut the power of {}: {error}", self.at.display()));
+    }
+
+    /// Asks the kernel to let nobody write any more, as an administrator does; what it said if it would not.
+    pub fn ask_for_read_only(&self) -> Result<(), String> {
+        run("mount", &args("-o remount,ro", &[&self.at])).map(drop)
+    }
+
+    /// Has the file system find an error in itself, as it does when the device has failed, and let nobody write any more.
+    pub fn fail(&self) {
+        let device = run("findmnt", &args("--noheadings --output SOURCE --mountpoint", &[&self.at])).unwrap();
+        let name = Path::new(&device).file_name().unwrap();
+        fs::write(Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error"), "1").unwrap();
     }
 
     /// Takes the disk away, once nobody uses it, and mounts it again, as a machine does that boots.

@@ -1,0 +1,124 @@
+//! All file descriptors are taken by clients that stay, and by attempts: the daemon goes on, and is well again when
+//! they have gone.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::daemon::{Daemon, Place, until};
+
+const LIMIT: usize = 96;
+/// Each attempt takes two or three of them.
+const ATTEMPTS: usize = 60;
+
+fn add(client: &mut Client, task: &str, key: &str, delay: &str) -> Option<Value> {
+    let mut body = json!({ "task": task, "key": key });
+    if !delay.is_empty() {
+        body["in"] = json!(delay);
+    }
+    let answer = client.send("POST", "/v1/jobs", "application/json", &body.to_string()).ok()?;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    Some(answer.json()["id"].clone())
+}
+
+fn place(task: &str) -> Place {
+    Place::new(&format!("[task.later]\nshell = 'true'\n{task}"))
+}
+
+fn launch(place: &Place) -> Daemon<'_> {
+    let mut daemon = place.launch_limited(&format!("ulimit -n {LIMIT}"));
+    daemon.wait_ready();
+    daemon
+}
+
+/// All that was acknowledged is there after a kill.
+fn check(place: &Place, mut daemon: Daemon<'_>, acknowledged: &BTreeMap<String, Value>) {
+    assert!(daemon.is_up());
+    daemon.kill();
+    let daemon = place.start();
+    let jobs: BTreeMap<String, Value> =
+        daemon.jobs("").iter().map(|job| (job["key"].as_str().unwrap().to_owned(), job["id"].clone())).collect();
+    for (key, id) in acknowledged {
+        assert_eq!(jobs.get(key), Some(id), "{key}");
+    }
+    daemon.stop();
+    place.verify();
+}
+
+#[test]
+fn clients_that_take_all_descriptors_are_refused_and_leave_room_for_the_disk() {
+    let place = place("");
+    let daemon = launch(&place);
+    let mut client = daemon.client();
+    let mut acknowledged = BTreeMap::new();
+    let idle: Vec<UnixStream> = (0..2 * LIMIT).map(|_| UnixStream::connect(place.socket()).unwrap()).collect();
+    for number in 0..20 {
+        let key = format!("during-{number}");
+        let id = add(&mut client, "later", &key, "10h").expect("who is served stays so");
+        acknowledged.insert(key, id);
+    }
+    // One more is told why, instead of waiting in vain.
+    let mut told = String::new();
+    UnixStream::connect(place.socket()).unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 503 ") && told.contains("too_many_connections"), "{told}");
+    drop(idle);
+    until("it is well again", || daemon.answers().then_some(()));
+    let id = add(&mut daemon.client(), "later", "after", "10h").unwrap();
+    acknowledged.insert("after".into(), id);
+    check(&place, daemon, &acknowledged);
+}
+
+#[test]
+fn a_daemon_that_can_open_nothing_for_a_while_goes_on_by_itself() {
+    let place = place("");
+    let daemon = launch(&place);
+    let mut client = daemon.client();
+    let mut acknowledged = BTreeMap::new();
+    // From then on it is served, and does not wait to be accepted.
+    acknowledged.insert("before".into(), add(&mut client, "later", "before", "10h").unwrap());
+    let limit = |current| {
+        let pid = Pid::from_raw(daemon.pid() as i32);
+        prlimit(pid, Resource::Nofile, Rlimit { current: Some(current), maximum: Some(LIMIT as u64) }).unwrap();
+    };
+    limit(3);
+    let mut waiting = UnixStream::connect(place.socket()).unwrap();
+    waiting.write_all(b"GET /healthz HTTP/1.1\r\nhost: daybook\r\nconnection: close\r\n\r\n").unwrap();
+    acknowledged.insert("during".into(), add(&mut client, "later", "during", "10h").expect("who is served stays so"));
+    limit(LIMIT as u64);
+    waiting.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut told = String::new();
+    waiting.read_to_string(&mut told).unwrap();
+    assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+    check(&place, daemon, &acknowledged);
+}
+
+#[test]
+fn attempts_that_find_no_descriptor_fail_and_are_tried_again() {
+    let place = place(&format!(
+        "[task.many]\nconcurrency = {ATTEMPTS}\nattempts = 1000\nbackoff = \"200ms\"\n\
+         shell = 'while ! test -e $DIR/go; do sleep 0.1; done'\n"
+    ));
+    let daemon = launch(&place);
+    let mut client = daemon.client();
+    let mut acknowledged = BTreeMap::new();
+    for number in 0..ATTEMPTS {
+        let key = format!("many-{number}");
+        let id = add(&mut client, "many", &key, "").expect("it is taken");
+        acknowledged.insert(key, id);
+    }
+    let failed = until("some cannot be started", || {
+        daemon.jobs("state=retryable").into_iter().find(|job| job["error"].is_string())
+    });
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("too many open files"), "{error}");
+    let id = add(&mut client, "later", "during", "10h").expect("it is taken");
+    acknowledged.insert("during".into(), id);
+    crate::daemon::touch(&place.path("go"));
+    until("all have run", || (daemon.jobs("task=many&state=completed").len() == ATTEMPTS).then_some(()));
+    check(&place, daemon, &acknowledged);
+}
