@@ -233,6 +233,7 @@ impl Attempts {
             now: SystemClock.now().wall,
             progress: Arc::new(progress),
             log: Arc::new(move |line| lines.write(line)),
+            state_dir: self.config().state_dir.clone(),
             timeout,
             cancelled: Cancelled::new(cancel.subscribe()),
         })
