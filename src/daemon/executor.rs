@@ -22,7 +22,7 @@ use crate::core::view::Progress;
 use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::{Executor, Seen};
-use crate::exec::{self, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
 use crate::repair::attempts::OVERDUE_AFTER;
 use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
@@ -144,7 +144,7 @@ impl Attempts {
         tokio::spawn(async move {
             let ending = match this.context(&attempt, &cancel, timeout, output_max) {
                 Ok(context) => this.work(&*worker, context, &cancel, grace).await,
-                Err(error) => Ending::Failed { error: limits::message(error.to_string()).into() },
+                Err(error) => Ending::Failed { error: limits::message(error).into() },
             };
             let (outputs, (job, number)) = (this.outputs.clone(), key);
             let bytes = tokio::task::spawn_blocking(move || outputs.size(job, number)).await.unwrap_or(0);
@@ -212,15 +212,16 @@ impl Attempts {
         }
     }
 
-    /// What a worker may use; an error if its output cannot be opened.
+    /// What a worker may use; an error if its output cannot be opened, or its arguments not be read.
     fn context(
         self: &Arc<Self>,
         attempt: &StartAttempt,
         cancel: &watch::Sender<bool>,
         timeout: Option<Duration>,
         output_max: u64,
-    ) -> Result<workers::Context, exec::Error> {
-        let lines = Lines::begin(&self.outputs, attempt.job, attempt.attempt, output_max)?;
+    ) -> Result<workers::Context, String> {
+        let args = arguments(&attempt.args)?;
+        let lines = Lines::begin(&self.outputs, attempt.job, attempt.attempt, output_max).map_err(|e| e.to_string())?;
         let (this, job, number) = (self.clone(), attempt.job, attempt.attempt);
         let progress = move |current, total, message: &str| {
             let progress = Progress { current, total, message: limits::message(message.to_owned()).into() };
@@ -229,14 +230,21 @@ impl Attempts {
         Ok(workers::Context {
             job,
             attempt: number,
-            args: serde_json::from_str(attempt.args.as_str()).unwrap_or_default(),
+            args,
             now: SystemClock.now().wall,
             progress: Arc::new(progress),
             log: Arc::new(move |line| lines.write(line)),
+            state_dir: self.config().state_dir.clone(),
             timeout,
             cancelled: Cancelled::new(cancel.subscribe()),
         })
     }
+}
+
+/// The arguments as a worker reads them. JSON may say more than that, as `1e999` or lists a thousand deep: a
+/// worker that were given none instead would not know that it was asked for a dry run.
+fn arguments(args: &Json) -> Result<serde_json::Value, String> {
+    serde_json::from_str(args.as_str()).map_err(|error| format!("failed to read the job's arguments: {error}"))
 }
 
 fn longest_grace(config: &Config) -> Duration {
@@ -390,5 +398,20 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
             break;
         }
         over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_a_worker_cannot_read_are_an_error_and_not_left_out() {
+        assert_eq!(arguments(&Json::null()), Ok(serde_json::Value::Null));
+        let deep = format!("{{\"dry_run\":true,\"n\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        for text in [r#"{"dry_run":true,"n":1e999}"#, r#"{"dry_run":true,"n":"\ud800"}"#, &deep] {
+            let error = arguments(&Json::trusted(text)).unwrap_err();
+            assert!(error.starts_with("failed to read the job's arguments: "), "{text}: {error}");
+        }
     }
 }

@@ -19,6 +19,7 @@ fn context(now: Timestamp) -> Context {
         attempt: 1,
         args: serde_json::Value::Null,
         now,
+        state_dir: std::path::PathBuf::new(),
         timeout: None,
         progress: Arc::new(|_, _, _| {}),
         log: Arc::new(|_| {}),

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Mend, Proposal};
+use crate::core::repair::Finding;
 
 pub const NAME: &str = "state-folder";
 
@@ -16,10 +17,20 @@ const FORBIDDEN_INSIDE: u32 = 0o022;
 
 pub fn find(state_dir: &Path) -> Vec<Proposal> {
     let mut proposals = Vec::new();
-    proposals.extend(look(state_dir, FORBIDDEN));
-    let Ok(entries) = fs::read_dir(state_dir) else { return proposals };
-    let mut inside: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    let entries = fs::read_dir(state_dir);
+    let mut inside: Vec<PathBuf> = entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     inside.sort();
+    let foreign = inside.iter().find(|path| is_foreign(path));
+    proposals.extend(look(state_dir, FORBIDDEN).map(|proposal| match (foreign, &proposal.mend) {
+        // `state_dir = "/var/lib"` is a mistake, and closing that folder would take the machine down.
+        (Some(foreign), Mend::Do(_)) => {
+            let Finding { subject, explanation, .. } = proposal.finding;
+            let explanation = format!("{explanation}, but it is not the daemon's alone: `{}`", foreign.display());
+            let action = "none: give Daybook a folder of its own as `state_dir`, or `chmod` it";
+            Proposal::new(NAME, subject, explanation, action, Mend::None)
+        }
+        (Some(_) | None, _) => proposal,
+    }));
     let is_ours = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| OURS.contains(&name))
@@ -30,6 +41,13 @@ pub fn find(state_dir: &Path) -> Vec<Proposal> {
 
 /// The names in the state folder that are the daemon's.
 const OURS: [&str; 7] = ["journal", "checkpoint", "history", "occurrences", "keys", "outputs", "lock"];
+
+/// Whether it is a folder in the state folder that the daemon has not made, nor a new file system.
+fn is_foreign(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let ours = OURS.contains(&&*name) || OURS.iter().any(|ours| name.starts_with(&format!("{ours}.")));
+    !ours && name != "lost+found" && path.is_dir()
+}
 
 /// A link counts as what it leads to: `/var/lib/daybook` may be one, and a folder may lie on another disk.
 fn look(path: &Path, forbidden: u32) -> Option<Proposal> {
@@ -94,6 +112,20 @@ mod tests {
         assert_eq!((mode(&state), mode(&state.join("journal"))), (0o1750, 0o755));
         assert_eq!(mode(&state.join("lost+found")), 0o777);
         assert!(find(&state).is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_others_use_as_well_is_never_closed_to_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["journal", "apt"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+        let found = find(dir.path());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(matches!(found[0].mend, Mend::None), "{found:?}");
+        assert!(found[0].finding.explanation.contains("/apt`"), "{found:?}");
+        assert!(found[0].finding.action.starts_with("none: give Daybook a folder of its own"), "{found:?}");
     }
 
     #[test]

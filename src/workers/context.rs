@@ -33,6 +33,8 @@ pub struct Context {
     pub progress: ProgressSink,
     /// Where lines go: the attempt's output file.
     pub log: LineSink,
+    /// The daemon's own folder, which no worker touches.
+    pub state_dir: std::path::PathBuf,
     /// After how long the run is cancelled, for a worker that has to tell somebody else.
     pub timeout: Option<std::time::Duration>,
     /// Whether the run should end.
@@ -134,6 +136,7 @@ pub(super) mod tests {
                 attempt: 1,
                 args: Value::Null,
                 now,
+                state_dir: std::path::PathBuf::new(),
                 timeout: None,
                 progress: Arc::new(move |current, total, _| progress.lock().unwrap().push((current, total))),
                 log: Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())),

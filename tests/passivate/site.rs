@@ -147,6 +147,7 @@ impl Site {
             attempt: 1,
             args: serde_json::Value::Null,
             now: NOW,
+            state_dir: std::path::PathBuf::new(),
             timeout: None,
             progress: Arc::new(move |current, total, _| {
                 if total > 0 {

@@ -7,10 +7,11 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::pattern::Patterns;
@@ -28,6 +29,34 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOL
 pub(super) type Instant = (i64, u32);
 /// Device and inode.
 pub(super) type Identity = (u64, u64);
+
+/// What opening says of a folder that is the daemon's own; with `O_PATH` or for reading the kernel says it of none.
+pub(super) const OWN: Errno = Errno::PERM;
+
+/// The daemon's own folders, which are neither entered nor passed through: the state folder and those in it, by what they
+/// are and not by name, so that no link, mount or second path leads into them.
+#[derive(Debug, Default)]
+pub(super) struct Own(Vec<Identity>);
+
+impl Own {
+    /// Those of this state folder, as they are now. One in it may be a link to another disk.
+    pub fn of(state_dir: &Path) -> Own {
+        let inside = std::fs::read_dir(state_dir).into_iter().flatten().flatten().map(|entry| entry.path());
+        let folders = std::iter::once(state_dir.to_owned()).chain(inside);
+        let metadata = folders.filter_map(|folder| std::fs::metadata(folder).ok()).filter(std::fs::Metadata::is_dir);
+        Own(metadata.map(|folder| (folder.dev(), folder.ino())).collect())
+    }
+
+    /// The folder, unless it is one of them.
+    #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
+    fn refuse(&self, folder: OwnedFd) -> Result<OwnedFd, Errno> {
+        if self.0.is_empty() {
+            return Ok(folder);
+        }
+        let stat = fstat(&folder)?;
+        if self.0.contains(&(stat.st_dev as u64, stat.st_ino as u64)) { Err(OWN) } else { Ok(folder) }
+    }
+}
 
 /// A regular file as it was when it was looked at. Two that are equal are the same file, not written to in between.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,14 +99,17 @@ pub(super) struct Found {
     pub file: File,
 }
 
-/// Opens an absolute folder from the root, refusing links at every step. On failure, the folder that refused.
-pub(super) fn open(path: &Path) -> Result<OwnedFd, (PathBuf, Errno)> {
+/// Opens an absolute folder from the root, refusing links and the daemon's own folders at every step. On failure, the
+/// folder that refused.
+pub(super) fn open(path: &Path, own: &Own) -> Result<OwnedFd, (PathBuf, Errno)> {
     let mut walked = PathBuf::from("/");
     let mut folder = openat(CWD, "/", PASS, Mode::empty()).map_err(|error| (walked.clone(), error))?;
     for name in path.components() {
         if let Component::Normal(name) = name {
             walked.push(name);
-            folder = openat(&folder, name, PASS, Mode::empty()).map_err(|error| (walked.clone(), error))?;
+            folder = openat(&folder, name, PASS, Mode::empty())
+                .and_then(|folder| own.refuse(folder))
+                .map_err(|error| (walked.clone(), error))?;
         }
     }
     Ok(folder)
@@ -97,6 +129,8 @@ pub(super) enum Step {
     Other,
     /// A folder has been read to its end.
     Left(Arc<Path>),
+    /// A folder of the daemon's own: it was not entered.
+    Own(PathBuf),
     /// Something vanished while it was looked at.
     Vanished(PathBuf),
     /// Something could not be read; the walk goes on behind it.
@@ -107,13 +141,14 @@ pub(super) enum Step {
 pub(super) struct Walk {
     levels: Vec<Level>,
     patterns: Arc<Patterns>,
+    own: Arc<Own>,
 }
 
 impl Walk {
     /// Starts at `base`, whose path is `path`.
-    pub fn start(base: &OwnedFd, path: Arc<Path>, patterns: Arc<Patterns>) -> Result<Walk, Errno> {
-        let level = Level { entries: read(base.as_fd(), OsStr::new("."))?, path };
-        Ok(Walk { levels: vec![level], patterns })
+    pub fn start(base: &OwnedFd, path: Arc<Path>, patterns: Arc<Patterns>, own: Arc<Own>) -> Result<Walk, Errno> {
+        let level = Level { entries: read(base.as_fd(), OsStr::new("."), &own)?, path };
+        Ok(Walk { levels: vec![level], patterns, own })
     }
 
     /// The next step, or none at the end.
@@ -136,12 +171,13 @@ impl Walk {
             Ok(Looked::Folder) if depth >= FOLDERS_DEEP_MAX => {
                 Step::Unreadable(level.path.join(name), Errno::NAMETOOLONG)
             }
-            Ok(Looked::Folder) => match level.enter(name) {
+            Ok(Looked::Folder) => match level.enter(name, &self.own) {
                 Ok(below) => {
                     self.levels.push(below);
                     Step::Other
                 }
                 Err(Errno::NOENT) => Step::Vanished(level.path.join(name)),
+                Err(OWN) => Step::Own(level.path.join(name)),
                 Err(error) => Step::Unreadable(level.path.join(name), error),
             },
             Ok(Looked::Neither) => Step::Other,
@@ -173,13 +209,13 @@ impl Level {
     }
 
     /// The folder `name` in this one: the only way down, and it refuses links.
-    fn enter(&self, name: &OsStr) -> Result<Level, Errno> {
-        Ok(Level { entries: read(self.entries.fd()?, name)?, path: self.path.join(name).into() })
+    fn enter(&self, name: &OsStr, own: &Own) -> Result<Level, Errno> {
+        Ok(Level { entries: read(self.entries.fd()?, name, own)?, path: self.path.join(name).into() })
     }
 }
 
-fn read(parent: BorrowedFd<'_>, name: &OsStr) -> Result<Dir, Errno> {
-    Dir::new(openat(parent, name, READ, Mode::empty())?)
+fn read(parent: BorrowedFd<'_>, name: &OsStr, own: &Own) -> Result<Dir, Errno> {
+    Dir::new(own.refuse(openat(parent, name, READ, Mode::empty())?)?)
 }
 
 #[cfg(test)]
@@ -201,7 +237,8 @@ mod tests {
     fn walk(folder: &Path, patterns: &[&str]) -> Vec<PathBuf> {
         let texts: Vec<String> = patterns.iter().map(|pattern| format!("{}/{pattern}", folder.display())).collect();
         let patterns = Arc::new(Patterns::parse(&texts).unwrap());
-        let mut walk = Walk::start(&open(folder).unwrap(), folder.into(), patterns).unwrap();
+        let mut walk =
+            Walk::start(&open(folder, &Own::default()).unwrap(), folder.into(), patterns, Arc::default()).unwrap();
         std::iter::from_fn(|| walk.next())
             .filter_map(
                 |step| if let Step::File(Found { folder, file }) = step { Some(folder.join(file.name)) } else { None },
@@ -213,15 +250,18 @@ mod tests {
     fn a_folder_swapped_for_a_link_is_not_entered() {
         let folder = folders();
         let (inside, outside) = (folder.path().join("inside"), folder.path().join("outside"));
-        let base = open(folder.path()).unwrap();
+        let base = open(folder.path(), &Own::default()).unwrap();
         std::fs::rename(&inside, folder.path().join("moved")).unwrap();
         symlink(&outside, &inside).unwrap();
         // The way down that the walk would take if it had seen the folder before the swap.
-        let level = Level { entries: read(base.as_fd(), OsStr::new(".")).unwrap(), path: folder.path().into() };
-        assert!(matches!(level.enter(OsStr::new("inside")), Err(Errno::NOTDIR | Errno::LOOP)));
+        let level = Level {
+            entries: read(base.as_fd(), OsStr::new("."), &Own::default()).unwrap(),
+            path: folder.path().into(),
+        };
+        assert!(matches!(level.enter(OsStr::new("inside"), &Own::default()), Err(Errno::NOTDIR | Errno::LOOP)));
         // The way by path that changes take, at the end and in the middle of a path.
-        assert_eq!(open(&inside).unwrap_err(), (inside.clone(), Errno::NOTDIR));
-        assert_eq!(open(&inside.join("deeper")).unwrap_err(), (inside.clone(), Errno::NOTDIR));
+        assert_eq!(open(&inside, &Own::default()).unwrap_err(), (inside.clone(), Errno::NOTDIR));
+        assert_eq!(open(&inside.join("deeper"), &Own::default()).unwrap_err(), (inside.clone(), Errno::NOTDIR));
     }
 
     #[test]

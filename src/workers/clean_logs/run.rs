@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::change::{self, Change, Failure, while_doing};
 use super::compress::{self, Format, Stage};
-use super::folder::{self, Found, Step, Walk};
+use super::folder::{self, Found, OWN, Own, Step, Walk};
 use super::limits::{self, Reason};
 use super::open_files::Writers;
 use super::pattern::Patterns;
@@ -35,6 +35,7 @@ struct Cleaning {
     context: Context,
     settings: CleanLogs,
     patterns: Arc<Patterns>,
+    own: Arc<Own>,
     report: Report,
     /// Nobody waits for this run any more.
     over: Arc<AtomicBool>,
@@ -105,6 +106,7 @@ impl Cleaning {
         Cleaning {
             report: Report::new(context.clone(), settings.clone(), dry_run),
             bases: patterns.bases().map(|(base, text)| (base.to_owned(), text.to_owned())).collect(),
+            own: Arc::new(Own::of(&context.state_dir)),
             context,
             settings,
             patterns,
@@ -164,14 +166,16 @@ impl Cleaning {
     /// Starts the walk from a base.
     fn start(&mut self, base: PathBuf, pattern: String) {
         let patterns = self.patterns.clone();
-        let started = folder::open(&base)
-            .and_then(|folder| Walk::start(&folder, base.clone().into(), patterns).map_err(|error| (base, error)));
+        let own = self.own.clone();
+        let started = folder::open(&base, &own)
+            .and_then(|folder| Walk::start(&folder, base.clone().into(), patterns, own).map_err(|error| (base, error)));
         match started {
             Ok(walk) => self.walk = Some(walk),
             Err((folder, Errno::NOENT)) => {
                 let folder = shown(&folder);
                 self.report.note(&format!("`{folder}` does not exist, so there is nothing to clean for `{pattern}`"));
             }
+            Err((folder, OWN)) => self.spare(&folder),
             Err((folder, Errno::NOTDIR | Errno::LOOP)) => {
                 // The other patterns go on: a full disk is worse than a late complaint.
                 let error = Error::Link { pattern, folder: shown(&folder) };
@@ -182,6 +186,10 @@ impl Cleaning {
         }
     }
 
+    fn spare(&self, folder: &Path) {
+        self.report.note(&format!("`{}` is Daybook's own, and nothing in it is touched", shown(folder)));
+    }
+
     fn walked(&mut self, step: Step) {
         match step {
             Step::File(found) if temporary::is_leftover(&found.file.name) => {
@@ -189,6 +197,7 @@ impl Cleaning {
             }
             Step::File(found) => self.found(found),
             Step::Left(folder) => self.left(&folder),
+            Step::Own(path) => self.spare(&path),
             Step::Vanished(path) => self.report.vanished(&path),
             Step::Unreadable(path, error) => self.report.unreadable(&path, &error),
             Step::Other => {}
@@ -298,7 +307,7 @@ impl Cleaning {
 
     fn change(&mut self, found: &Found, work: Work) -> Result<Change, Failure> {
         if self.opened.as_ref().is_none_or(|(folder, _)| !Arc::ptr_eq(folder, &found.folder)) {
-            match folder::open(&found.folder) {
+            match folder::open(&found.folder, &self.own) {
                 Ok(folder) => self.opened = Some((found.folder.clone(), folder)),
                 Err((_, Errno::NOENT)) => return Ok(Change::Gone),
                 Err((_, error)) => return Err(while_doing("open its folder")(error)),

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::super::change::Change;
 use super::super::compress::{Format, Stage, compress};
-use super::super::folder::{File, open};
+use super::super::folder::{File, Own, open};
 use super::*;
 
 /// Some pieces of text that compresses.
@@ -145,7 +145,7 @@ const STAGES: [&str; 6] = ["made", "copying", "copied", "synced", "renamed", "do
 fn a_process_that_is_killed_at_a_stage() {
     let Some(folder) = std::env::var_os("DAYBOOK_TEST_KILLED_IN") else { return };
     let last = std::env::var("DAYBOOK_TEST_KILLED_AT").unwrap();
-    let (folder, opened) = (Path::new(&folder), open(Path::new(&folder)).unwrap());
+    let (folder, opened) = (Path::new(&folder), open(Path::new(&folder), &Own::default()).unwrap());
     let mut kill = |stage| {
         let name = match stage {
             Stage::Made => "made",
@@ -210,7 +210,7 @@ async fn a_run_that_is_killed_at_any_stage_is_completed_by_the_next() {
 fn what_another_run_is_writing_is_no_leftover() {
     let folder = tempfile::tempdir().unwrap();
     write_content(&folder.path().join("app.log.1"), 2);
-    let (file, opened) = (look(folder.path(), "app.log.1"), open(folder.path()).unwrap());
+    let (file, opened) = (look(folder.path(), "app.log.1"), open(folder.path(), &Own::default()).unwrap());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let mut meanwhile = |stage| {
         if stage == Stage::Copied {
@@ -231,7 +231,7 @@ fn a_file_that_is_written_to_meanwhile_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.log");
         write_content(&path, 2);
-        let (file, opened) = (look(folder.path(), "app.log"), open(folder.path()).unwrap());
+        let (file, opened) = (look(folder.path(), "app.log"), open(folder.path(), &Own::default()).unwrap());
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         let mut write = |stage| {
             if stage == at {
@@ -255,7 +255,7 @@ fn stopping_leaves_the_original_alone() {
         for at in [Stage::Made, Stage::Copying(128 * 1024)] {
             let folder = tempfile::tempdir().unwrap();
             write_content(&folder.path().join("app.log"), 2);
-            let (file, opened) = (look(folder.path(), "app.log"), open(folder.path()).unwrap());
+            let (file, opened) = (look(folder.path(), "app.log"), open(folder.path(), &Own::default()).unwrap());
             let mut stop = |stage| if stage == at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
             let change = compress(opened.as_fd(), &file, format, false, &mut stop).unwrap();
             assert_eq!((change, files(folder.path())), (Change::Stopped, names(&["app.log"])));

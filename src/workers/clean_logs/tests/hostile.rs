@@ -288,3 +288,28 @@ async fn a_full_and_a_read_only_file_system_lose_nothing() {
     }
     assert_eq!(files(&folder), names(&["a.log", "b.log.zst"]));
 }
+
+#[tokio::test]
+async fn the_daemons_own_folder_is_never_touched_whatever_leads_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, disk) = (folder.path().join("app/state"), folder.path().join("disk"));
+    write(&state.join("lock"), 1, 40);
+    write(&state.join("journal/000001/conf"), 1, 40);
+    write(&disk.join("000/7.log"), 1, 40);
+    symlink(&disk, state.join("outputs")).unwrap();
+    write(&folder.path().join("app/x.log"), 1, 40);
+    // The last names it by a link: as in `/var/lib/daybook`, which may be one.
+    symlink(&state, folder.path().join("link")).unwrap();
+    let patterns = ["**/*", "app/state/*", "app/state/journal/**/*", "disk/000/*"];
+    for state_dir in [state.clone(), folder.path().join("link")] {
+        write(&folder.path().join("app/x.log"), 1, 40);
+        let recorder = Recorder::new();
+        let context = Context { state_dir, ..recorder.context(NOW) };
+        let result = settings(folder.path(), &patterns).worker().unwrap().run(context).await.unwrap();
+        let text = recorder.text();
+        assert_eq!((&result["deleted"], &result["errors"]), (&json!(1), &json!(0)), "{text}");
+        assert_eq!(files(folder.path()), names(&["app/state/lock", "app/state/journal/000001/conf", "disk/000/7.log"]));
+        assert!(text.contains("/app/state` is Daybook's own, and nothing in it is touched"), "{text}");
+        assert!(text.contains("/disk` is Daybook's own"), "{text}");
+    }
+}
