@@ -98,6 +98,7 @@ fn clean(logs: &Path, settings: CleanLogs) {
         now: Timestamp(i64::try_from(now.as_millis()).expect("the clock is right")),
         progress: Arc::new(|_, _, _| {}),
         timeout: None,
+        state_dir: std::path::PathBuf::new(),
         log: Arc::new(move |line| lines.write(line)),
         cancelled: Cancelled::new(cancelled),
     };

@@ -202,6 +202,7 @@ impl Site {
             args: serde_json::Value::Null,
             now: NOW,
             timeout: None,
+            state_dir: std::path::PathBuf::new(),
             progress: Arc::new(|_, _, _| {}),
             log: Arc::new(|_| {}),
             cancelled: Cancelled::new(cancelled),

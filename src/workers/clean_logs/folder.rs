@@ -48,7 +48,7 @@ impl Own {
     }
 
     /// The folder, unless it is one of them.
-    #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
+    #[allow(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
     fn refuse(&self, folder: OwnedFd) -> Result<OwnedFd, Errno> {
         if self.0.is_empty() {
             return Ok(folder);
@@ -74,7 +74,7 @@ pub(super) struct File {
 
 impl File {
     /// None if it is no regular file.
-    #[expect(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
+    #[allow(clippy::unnecessary_cast, reason = "the types of these fields differ between architectures")]
     pub fn new(name: &OsStr, stat: &Stat) -> Option<File> {
         FileType::from_raw_mode(stat.st_mode).is_file().then(|| File {
             name: name.to_owned(),
