@@ -2,7 +2,7 @@
 //!
 //! Pure: what must be looked at outside comes in as [`Outside`], and those that need the file system or the processes
 //! live in `crate`'s own `repair` module, in the same shape. The engine runs what is proposed through the same door as
-//! any other command, so a fix is decided, journaled and applied like it. A pass goes in slices ([`walk`]), so that no
+//! any other command, so a fix is decided, journaled and applied like it. A pass goes in slices (`walk`), so that no
 //! command waits for more than one of them.
 
 mod attempts;
