@@ -129,7 +129,9 @@ pub fn progress(progress: &Progress) -> String {
         (current, 0) => current.to_string(),
         (current, total) => format!("{}%", u128::from(current) * 100 / u128::from(total)),
     };
-    let parts = [far.as_str(), message].into_iter().filter(|part| !part.is_empty());
+    // A job says what it likes; no terminal is to obey it.
+    let message = clean(message);
+    let parts = [far.as_str(), &message].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join(" ")
 }
 
@@ -196,5 +198,6 @@ mod tests {
         assert_eq!(of(3, 10, ""), "30%");
         assert_eq!(of(7, 0, "users"), "7 users");
         assert_eq!(of(u64::MAX, u64::MAX, "done"), "100% done");
+        assert!(!of(1, 2, "\u{1b}[31mred").contains('\u{1b}'));
     }
 }

@@ -4,6 +4,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
 use super::session::Session;
+use super::table::clean;
 use crate::core::id::JobId;
 use crate::core::lifecycle::JobState;
 use crate::core::view::JobView;
@@ -72,7 +73,7 @@ impl Bar {
         self.0.set_prefix(job.id.to_string());
         self.0.set_message(match progress.message.is_empty() {
             true => job.state.to_string(),
-            false => progress.message.to_string(),
+            false => clean(&progress.message),
         });
         self.0.tick();
     }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::session::Session;
+use super::table::clean;
 use crate::core::id::JobId;
 use crate::error::Exit;
 
@@ -31,7 +32,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     if session.json {
         session.out.line(&whole.bytes)?;
     } else {
-        session.out.line(whole.read::<Why>()?.why)?;
+        session.out.line(clean(&whole.read::<Why>()?.why))?;
     }
     Ok(Exit::Done)
 }
