@@ -2,7 +2,7 @@
 //! by somebody else. A small file in that folder, replaced whenever pruning has deleted something.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::core::id::JobId;
@@ -11,6 +11,14 @@ use crate::disk::FileError;
 use crate::disk::directory::replace_file;
 
 const NAME: &str = "pruned";
+
+/// Held while files go and until the note says so: whoever asks in between would take them for lost.
+static PRUNING: Mutex<()> = Mutex::new(());
+
+/// Waits until no pruning is under way, and lets none begin.
+pub(super) fn hold() -> MutexGuard<'static, ()> {
+    PRUNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What pruning has deleted, or may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,10 +50,8 @@ impl Horizon {
     }
 
     /// Moves the horizon on, after something was deleted: a full disk may have no room for the note before. It never
-    /// goes back.
+    /// goes back. For whoever holds it, by [`hold`].
     pub(super) fn advance(folder: &Path, jobs: Option<JobId>, before: Option<SystemTime>) -> Result<(), FileError> {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let old = Horizon::read(folder);
         let before = before.map(|at| Timestamp(at.duration_since(UNIX_EPOCH).map_or(0, milliseconds)));
         let new = Horizon {

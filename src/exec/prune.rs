@@ -12,7 +12,7 @@ use crate::core::id::JobId;
 use crate::disk::FileError;
 
 use super::error::Error;
-use super::horizon::Horizon;
+use super::horizon::{self, Horizon};
 use super::output::{JOBS_PER_FOLDER, Outputs};
 
 /// What one pruning has deleted.
@@ -72,6 +72,7 @@ impl Outputs {
     /// # Errors
     /// When a folder cannot be read or a file not be deleted; the next call goes on from there.
     pub fn prune(&self, oldest: Option<SystemTime>, bytes_max: Option<u64>) -> Result<Pruned, Error> {
+        let _held = horizon::hold();
         let mut pruned = Pruned::default();
         let mut folders = self.folders()?;
         folders.sort_unstable();
@@ -111,8 +112,9 @@ impl Outputs {
         Ok(pruned)
     }
 
-    /// How far pruning has come. It blocks.
+    /// How far pruning has come, that under way included: it blocks until that is over.
     pub fn horizon(&self) -> Horizon {
+        let _held = horizon::hold();
         Horizon::read(self.folder())
     }
 

@@ -37,14 +37,15 @@ impl Left {
 /// Outputs that somebody else than pruning has deleted. The file of an attempt that goes on cannot be made again, as
 /// what it had is not there: either way it is only told.
 pub fn lost(outputs: &Outputs, left: &[Left]) -> Vec<Proposal> {
+    let gone: Vec<&Left> = left.iter().filter(|it| outputs.size(it.job, it.attempt) == 0).collect();
+    // Asked for after the look, so that it has whatever went before it.
     let horizon = outputs.horizon();
-    let gone = |it: &&Left| outputs.size(it.job, it.attempt) == 0 && !horizon.may_lack(it.job, it.began);
     let told = |job, attempt, explanation: String| {
         Proposal::new(LOST, format!("attempt {attempt} of job {job}"), explanation, "none: it is gone", Mend::None)
     };
-    let over = left
-        .iter()
-        .filter(gone)
+    let over = gone
+        .into_iter()
+        .filter(|it| !horizon.may_lack(it.job, it.began))
         .map(|it| told(it.job, it.attempt, format!("it has left {} bytes, and its file is gone", it.bytes)));
     let live = outputs.lost_live();
     over.chain(
