@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use toml::de::DeTable;
@@ -23,10 +24,11 @@ const SYNTAX_ERRORS_MAX: usize = 10;
 const SOCKET_BYTES_MAX: usize = 107;
 /// How the address of a database begins.
 const SCHEMES: [&str; 5] = ["sqlite", "postgres", "postgresql", "mysql", "mariadb"];
-/// How often files are read that change while they are read.
-const READS_MAX: usize = 5;
+/// Files that change while they are read are read again after these waits, in milliseconds: whoever writes to them gets
+/// time to finish.
+const READ_AGAIN_AFTER: [u64; 4] = [5, 20, 80, 320];
 
-/// Reads the config: `main`, and the files that it includes.
+/// Reads the config: `main`, and the files that it includes. It blocks, for half a second at most where they keep changing.
 ///
 /// Relative paths in a file start at that file's folder. The files are taken as they stood at one instant: what is
 /// replaced or written to meanwhile is read again. What they name outside of themselves is looked at, and what seems
@@ -37,10 +39,11 @@ const READS_MAX: usize = 5;
 /// behind that are found when it is.
 pub fn load(main: &Path) -> Result<Config, Errors> {
     let (mut loader, mut changed) = Loader::files(main);
-    for _ in 1..READS_MAX {
+    for wait in READ_AGAIN_AFTER {
         if changed.is_none() {
             break;
         }
+        std::thread::sleep(Duration::from_millis(wait));
         (loader, changed) = Loader::files(main);
     }
     if let Some(place) = changed {
