@@ -72,7 +72,8 @@ pub fn run(command: &[String], folder: &Path) {
     let log = File::options().create(true).append(true).open(folder.join("log")).expect("its log opens");
     let mut run = Command::new(&words[0]);
     run.args(&words[1..]).current_dir(folder).stdin(Stdio::null());
-    run.stdout(log.try_clone().expect("one more handle")).stderr(log);
+    // Two that are made at once would take the same names in the common folder for temporary files.
+    run.env("TMPDIR", folder).stdout(log.try_clone().expect("one more handle")).stderr(log);
     let status = run.status().unwrap_or_else(|error| panic!("{words:?}: {error}"));
     assert!(status.success(), "{words:?}: {status}\n{}", self::log(folder));
 }
