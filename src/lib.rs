@@ -16,7 +16,8 @@
 //! | [`journal`] | commits and checkpoints on disk: the trait, sled, memory |
 //! | [`history`] | projections behind the journal: a store of rows, found by term or time |
 //! | `disk` | one sled directory, opened and used safely; the two above stand on it |
-//! | [`exec`] | attempts as processes: groups, time-outs, outputs, leftovers |
+//! | [`exec`] | attempts as processes: starts a shim for each, adopts those of an earlier daemon, keeps outputs |
+//! | [`shim`] | the process that looks after one attempt and outlives the daemon |
 //! | [`database`] | named databases: addresses, connections with time-outs, causes of errors |
 //! | [`workers`] | the built-in periodic handlers, and statements of `sql` |
 //! | [`control`] | the API on the socket: server, client, error codes |
@@ -64,4 +65,5 @@ pub mod history;
 pub mod journal;
 pub mod logging;
 pub mod repair;
+pub mod shim;
 pub mod workers;

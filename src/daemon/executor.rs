@@ -327,6 +327,7 @@ fn spec(task: &Task, process: &Process) -> Spec {
         grace: task.grace,
         output_max: task.output_max,
         leave_background: process.leave_background,
+        ..Spec::new(Program::Shell(String::new()))
     }
 }
 

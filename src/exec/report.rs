@@ -5,6 +5,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::id::JobId;
 
 use super::identity::Identity;
@@ -44,7 +46,7 @@ impl Ended {
 }
 
 /// Bytes that an attempt printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSize {
     /// In the file, without the line that tells of dropped ones.
     pub kept: u64,
@@ -53,7 +55,7 @@ pub struct OutputSize {
 }
 
 /// The end of an attempt. Its `Display` is the sentence shown to people.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The main process ended by itself, with an exit code that means success.
     Succeeded { exit_code: i32 },
@@ -112,7 +114,7 @@ impl fmt::Display for Outcome {
 }
 
 /// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
     /// It exited.
     Code(i32),

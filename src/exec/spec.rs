@@ -7,11 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::id::JobId;
 use crate::core::time::Timestamp;
+use crate::shim::{Io, Limit, Stdin, User};
 
 /// What a task runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Program {
     /// A program and its arguments. A name without `/` is looked up in the job's own PATH.
     Command(Vec<String>),
@@ -20,7 +23,7 @@ pub enum Program {
 }
 
 /// How the attempts of a task are run, resolved from the config and shared by all of them.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     pub program: Program,
     /// The working directory; the daemon's own when absent.
@@ -39,6 +42,18 @@ pub struct Spec {
     pub output_max: u64,
     /// Whether processes that outlive the main process are left alone. Cancel and timeout end them anyway.
     pub leave_background: bool,
+    pub stdin: Stdin,
+    /// Whom it runs as; the daemon's own user when absent.
+    pub user: Option<User>,
+    /// -20 (first) to 19, added to nothing; the daemon's own when absent.
+    pub nice: Option<i8>,
+    pub io: Option<Io>,
+    /// Bounds of `setrlimit(2)`, by the names that `ulimit` and systemd have for them: `nofile`, `core`, `as`, ...
+    pub limits: BTreeMap<String, Limit>,
+    /// Bytes of memory of all processes together. Needs a cgroup with the controller.
+    pub memory_max: Option<u64>,
+    /// Processes and threads together. Needs a cgroup with the controller.
+    pub tasks_max: Option<u64>,
 }
 
 impl Spec {
@@ -59,6 +74,13 @@ impl Spec {
             grace: Spec::GRACE,
             output_max: Spec::OUTPUT_MAX,
             leave_background: false,
+            stdin: Stdin::Null,
+            user: None,
+            nice: None,
+            io: None,
+            limits: BTreeMap::new(),
+            memory_max: None,
+            tasks_max: None,
         }
     }
 
@@ -81,7 +103,8 @@ impl fmt::Debug for Spec {
             .field("grace", &self.grace)
             .field("output_max", &self.output_max)
             .field("leave_background", &self.leave_background)
-            .finish()
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,0 +1,32 @@
+//! The process that looks after one attempt, so that the attempt outlives the daemon: `daybook shim`.
+//!
+//! The daemon writes a *run file*, takes its lock, and starts the shim with that open file and an [`Order`]. The shim
+//! leads a session of its own, takes in orphans (subreaper), starts the job, keeps its deadline and its output bound,
+//! ends all that is left of it, and writes how it ended into the run file. It holds the lock as long as it lives, so
+//! there is no instant in which nobody holds the lock of an attempt that runs.
+//!
+//! | run file | means |
+//! |---|---|
+//! | its lock is held | the shim lives: it is adopted |
+//! | free, with an end | over: the end counts |
+//! | free, without a mark | never started: it can be started now |
+//! | free, with a mark and no end | the shim was killed: lost |
+//!
+//! Told by signals: SIGUSR1 cancels, SIGTERM ends for a shutdown, SIGUSR2 kills at once.
+//!
+//! No runtime and no thread is in here, and nothing of the engine: a shim is started for each attempt, and is to
+//! cost next to nothing. What the daemon does with shims stands in `exec`.
+
+mod order;
+mod run_file;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use order::{Io, IoClass, Limit, Order, Stdin, User};
+pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
+
+/// What this program does when it is started as `daybook shim [WORD]`.
+pub fn run(_words: impl Iterator<Item = OsString>) -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,275 @@
+//! The file of one attempt that runs: its lock says that the shim lives, its slots say how far it got.
+//!
+//! All of it is written before the shim starts, so that a full disk cannot keep an end from being noted. A slot is
+//! written once: its length, a checksum, and JSON. A newer daemon reads the slots of an older shim: fields may be
+//! added with a default, none is taken away. Nothing is synced but an end that no daemon is there to take: after a
+//! power cut nothing runs, and whatever was not noted in the journal is interrupted.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::core::id::JobId;
+use crate::exec::{Identity, Outcome, OutputSize};
+
+/// The first bytes of every run file, with the number of its form.
+const HEAD: &[u8] = b"daybook run 1\n";
+const SIZE: usize = 8 * 1024;
+const MARK: Slot = Slot { at: 64, room: 960 };
+const LIVE: Slot = Slot { at: 1024, room: 1024 };
+const END: Slot = Slot { at: 2048, room: SIZE - 2048 };
+/// Length and checksum, before the text of a slot.
+const FRAME: usize = 12;
+
+/// The run file of one attempt, open.
+#[derive(Debug)]
+pub struct RunFile(File);
+
+/// Where a text stands, and how many bytes it may have with its frame.
+#[derive(Clone, Copy)]
+struct Slot {
+    at: usize,
+    room: usize,
+}
+
+/// Noted before the job's process is made: from here on the work may have been done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked {
+    pub shim: Identity,
+    /// The cgroup of the job, if it has one.
+    pub cgroup: Option<PathBuf>,
+}
+
+/// How the attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    pub outcome: Outcome,
+    pub output: OutputSize,
+    pub stragglers: Stragglers,
+    /// What went wrong beside the outcome and changed nothing about it.
+    pub notes: Vec<String>,
+}
+
+/// Processes that outlived the main one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stragglers {
+    pub count: u32,
+    /// Names of some of them.
+    pub names: Vec<String>,
+    /// So many could not be ended, or were left because the task says so.
+    pub left: u32,
+}
+
+/// What a run file says. See the table of this module's parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The shim lives; no mark yet means that it has just been started.
+    Alive(Option<Marked>),
+    Ended(Ended),
+    NeverStarted,
+    /// The shim is gone without a word; the job's main process, if one was made.
+    Lost(Marked, Option<Identity>),
+}
+
+impl RunFile {
+    /// Makes the file, whole, and takes its lock.
+    ///
+    /// # Errors
+    /// When the disk has no room for it, or another attempt of that name is there and lives.
+    pub fn create(path: &Path) -> io::Result<RunFile> {
+        let flags = OFlags::NOFOLLOW.bits() as i32;
+        let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+        // Before anything is written: what is there may live.
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        let mut whole = [0; SIZE];
+        whole[..HEAD.len()].copy_from_slice(HEAD);
+        file.write_all_at(&whole, 0)?;
+        Ok(RunFile(file))
+    }
+
+    /// The file as the shim gets it: open, and locked already.
+    pub fn inherited(file: OwnedFd) -> RunFile {
+        RunFile(file.into())
+    }
+
+    /// The open file, for the shim that is to inherit it.
+    pub fn share(&self) -> io::Result<OwnedFd> {
+        self.0.as_fd().try_clone_to_owned()
+    }
+
+    pub fn mark(&self, marked: &Marked) -> io::Result<()> {
+        self.put(MARK, marked)
+    }
+
+    /// The job's main process exists.
+    pub fn live(&self, process: &Identity) -> io::Result<()> {
+        self.put(LIVE, process)
+    }
+
+    /// Notes the end; `durably` if nobody is there to take it. What is too long of it is left out.
+    pub fn end(&self, ended: &Ended, durably: bool) -> io::Result<()> {
+        match self.put(END, ended) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                let short = Ended { notes: vec!["further notes were too long".to_owned()], ..ended.clone() };
+                self.put(END, &short)?;
+            }
+            written => written?,
+        }
+        if durably { self.0.sync_data() } else { Ok(()) }
+    }
+
+    /// What is noted of an end.
+    pub fn ended(&self) -> Option<Ended> {
+        self.get(END)
+    }
+
+    fn put<T: Serialize>(&self, slot: Slot, value: &T) -> io::Result<()> {
+        let text = serde_json::to_vec(value)?;
+        if text.len() + FRAME > slot.room {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "does not fit into its slot"));
+        }
+        let mut bytes = Vec::with_capacity(FRAME + text.len());
+        bytes.extend((text.len() as u32).to_le_bytes());
+        bytes.extend(xxhash_rust::xxh3::xxh3_64(&text).to_le_bytes());
+        bytes.extend(text);
+        self.0.write_all_at(&bytes, slot.at as u64)
+    }
+
+    /// What a slot holds; none if nothing whole is there.
+    fn get<T: DeserializeOwned>(&self, slot: Slot) -> Option<T> {
+        let mut bytes = vec![0; slot.room];
+        self.0.read_exact_at(&mut bytes, slot.at as u64).ok()?;
+        let (frame, rest) = bytes.split_at(FRAME);
+        let length = u32::from_le_bytes(frame[..4].try_into().ok()?) as usize;
+        let text = rest.get(..length)?;
+        let checksum = u64::from_le_bytes(frame[4..].try_into().ok()?);
+        if length == 0 || xxhash_rust::xxh3::xxh3_64(text) != checksum {
+            return None;
+        }
+        serde_json::from_slice(text).ok()
+    }
+
+    /// Looks at the file of an attempt; none if there is no run file of a form that is known.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look(path: &Path) -> io::Result<Option<Look>> {
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let mut head = [0; HEAD.len()];
+        if !file.metadata()?.is_file() || file.read_exact_at(&mut head, 0).is_err() || head != HEAD {
+            return Ok(None);
+        }
+        let is_free = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => true,
+            Err(rustix::io::Errno::WOULDBLOCK) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // The lock first: a shim that ends between the two has noted its end by then.
+        let run = RunFile(file);
+        Ok(Some(match (is_free, run.get::<Ended>(END), run.get::<Marked>(MARK)) {
+            (false, _, marked) => Look::Alive(marked),
+            (true, Some(ended), _) => Look::Ended(ended),
+            (true, None, Some(marked)) => Look::Lost(marked, run.get(LIVE)),
+            (true, None, None) => Look::NeverStarted,
+        }))
+    }
+}
+
+/// The path of an attempt's run file below a folder.
+pub fn path(folder: &Path, job: JobId, attempt: u32) -> PathBuf {
+    folder.join(format!("{job}.{attempt}"))
+}
+
+/// The attempt that a run file is named after.
+pub fn parse_name(name: &str) -> Option<(JobId, u32)> {
+    let (job, attempt) = name.split_once('.')?;
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain(job) || !plain(attempt) {
+        return None;
+    }
+    Some((JobId(job.parse().ok()?), attempt.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Exit;
+
+    fn marked() -> Marked {
+        Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
+    }
+
+    fn ended(notes: Vec<String>) -> Ended {
+        let outcome = Outcome::Failed { exit: Exit::Code(3) };
+        Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }
+    }
+
+    #[test]
+    fn each_step_is_seen_from_outside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), JobId(12), 3);
+        let run = RunFile::create(&path).unwrap();
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(None)));
+        assert!(RunFile::create(&path).is_err(), "it lives");
+        drop(run);
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::NeverStarted));
+
+        let run = RunFile::create(&path).unwrap();
+        let inherited = RunFile::inherited(run.share().unwrap());
+        drop(run);
+        inherited.mark(&marked()).unwrap();
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(Some(marked()))), "the lock went along");
+        let process = Identity { pid: 9, start_time: 8, boot_id: 7 };
+        inherited.live(&process).unwrap();
+        drop(inherited);
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), Some(process))));
+
+        let run = RunFile::create(&path).unwrap();
+        run.mark(&marked()).unwrap();
+        run.end(&ended(vec!["a note".into()]), true).unwrap();
+        drop(run);
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Ended(ended(vec!["a note".into()]))));
+    }
+
+    #[test]
+    fn what_is_torn_or_foreign_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.1");
+        let run = RunFile::create(&path).unwrap();
+        run.mark(&marked()).unwrap();
+        run.end(&ended(Vec::new()), false).unwrap();
+        run.0.write_all_at(b"?", END.at as u64 + 20).unwrap();
+        drop(run);
+        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), None)));
+        std::fs::write(&path, "something else").unwrap();
+        assert_eq!(RunFile::look(&path).unwrap(), None);
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+        assert!(RunFile::look(&path).is_err() && RunFile::create(&path).is_err(), "no link is followed");
+    }
+
+    #[test]
+    fn an_end_with_long_notes_loses_the_notes_and_not_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("1.1");
+        RunFile::create(&path).unwrap().end(&ended(vec!["x".repeat(SIZE)]), false).unwrap();
+        let Some(Look::Ended(read)) = RunFile::look(&path).unwrap() else { panic!("it has ended") };
+        assert_eq!(read.outcome, ended(Vec::new()).outcome);
+        assert_eq!(read.notes.len(), 1);
+    }
+
+    #[test]
+    fn names_are_those_of_attempts() {
+        assert_eq!(parse_name("12.3"), Some((JobId(12), 3)));
+        for name in ["", "12", "12.", ".3", "12.3.4", "a.1", "+1.2", "1.99999999999"] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+}
