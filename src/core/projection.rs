@@ -56,6 +56,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::JobDue(_)
         | Event::AttemptStarted(_)
         | Event::AttemptSpawned(_)
+        | Event::AttemptAdopted(_)
         | Event::AttemptSettled(_)
         | Event::JobProgressed(_)
         | Event::AttemptFailed(_)

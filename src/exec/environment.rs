@@ -41,8 +41,9 @@ impl Environment {
     }
 
     /// All variables of one attempt.
-    pub fn of(&self, start: &Start, result: &Path) -> BTreeMap<String, OsString> {
+    pub fn of(&self, start: &Start, result: &Path, temporary: Option<&Path>) -> BTreeMap<String, OsString> {
         let mut all = self.common.clone();
+        all.extend(temporary.map(|folder| ("TMPDIR".to_owned(), folder.into())));
         // The config may replace what cron gives, but not what identifies the attempt.
         let configured = start.spec.env.iter().filter(|(name, _)| !name.starts_with("DAYBOOK_"));
         all.extend(configured.map(|(name, value)| (name.clone(), value.into())));

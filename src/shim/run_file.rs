@@ -66,6 +66,22 @@ pub struct Stragglers {
     pub left: u32,
 }
 
+impl Stragglers {
+    /// A sentence about them; none if there were none.
+    pub fn note(&self) -> Option<String> {
+        if self.count == 0 {
+            return None;
+        }
+        let what = if self.count == 1 { "1 process" } else { &format!("{} processes", self.count) };
+        let names = if self.names.is_empty() { String::new() } else { format!(" ({})", self.names.join(", ")) };
+        Some(match self.left {
+            0 => format!("{what} outlived it and had to be ended{names}"),
+            left if left == self.count => format!("{what} outlived it{names}"),
+            left => format!("{what} outlived it{names}, {left} of them still run"),
+        })
+    }
+}
+
 /// What a run file says. See the table of this module's parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
