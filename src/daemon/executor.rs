@@ -61,8 +61,8 @@ pub struct Attempts {
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
     pub(super) retention: Arc<Retention>,
-    /// The daemon stops, so a worker that ends early is to be resumed.
-    stopping: watch::Sender<bool>,
+    /// Why all that runs was told to end, if it was: what ends early is then to be resumed.
+    stopping: Mutex<Option<&'static str>>,
 }
 
 impl Attempts {
@@ -83,7 +83,7 @@ impl Attempts {
             known: Mutex::default(),
             retention_asked: AtomicBool::new(false),
             retention,
-            stopping: watch::Sender::new(false),
+            stopping: Mutex::default(),
         })
     }
 
@@ -93,6 +93,7 @@ impl Attempts {
 
     /// Attempts that start from now on are run as this config says.
     pub fn set_config(&self, config: Arc<Config>) {
+        self.set_stopping(None);
         let mut longest = self.longest_grace.lock().unwrap_or_else(PoisonError::into_inner);
         *longest = longest_grace(&config).max(*longest);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -110,17 +111,26 @@ impl Attempts {
         self.processes.adopt(earlier);
     }
 
-    /// Ends all processes because the machine goes down, or somebody wants it. `at_once`: without asking.
-    pub fn stop_processes(&self, at_once: bool) {
+    /// Ends all processes, to be resumed later. `at_once`: without asking.
+    pub fn stop_processes(&self, why: &'static str, at_once: bool) {
+        self.set_stopping(Some(why));
         self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
     }
 
-    /// Asks all workers to end because the daemon stops.
-    pub fn stop_workers(&self) {
-        self.stopping.send_replace(true);
+    /// Asks all workers to end, to be resumed later.
+    pub fn stop_workers(&self, why: &'static str) {
+        self.set_stopping(Some(why));
         for cancel in self.workers().values() {
             cancel.send_replace(true);
         }
+    }
+
+    fn set_stopping(&self, why: Option<&'static str>) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn stopping(&self) -> Option<&'static str> {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the engine knows the end of every worker before `timeout` has passed.
@@ -239,10 +249,10 @@ impl Attempts {
         };
         match outcome {
             Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())), note: None },
-            Ok(Err(workers::Error::Cancelled { .. })) if *self.stopping.borrow() => {
-                Ending::Interrupted { reason: "the daemon was stopped".into() }
-            }
-            Ok(Err(workers::Error::Cancelled { .. })) => Ending::Stopped,
+            Ok(Err(workers::Error::Cancelled { .. })) => match self.stopping() {
+                Some(why) => Ending::Interrupted { reason: why.into() },
+                None => Ending::Stopped,
+            },
             Ok(Err(error)) => failed(error.to_string()),
             Err(_panic) => failed("the worker panicked; this is a bug, and the daemon's log says where".to_owned()),
         }
@@ -427,7 +437,10 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                         Ending::Failed { error: limits::message(error).into() }
                     }
                     Outcome::Cancelled => Ending::Stopped,
-                    Outcome::Interrupted => Ending::Interrupted { reason: "shutdown".into() },
+                    // Its shim was told so by us, or by an init that ends everybody.
+                    Outcome::Interrupted => {
+                        Ending::Interrupted { reason: attempts.stopping().unwrap_or("shutdown").into() }
+                    }
                     Outcome::Lost { cause } => Ending::Interrupted { reason: limits::message(cause).into() },
                 };
                 let (job, attempt, bytes) = (ended.job, ended.attempt, ended.output.kept);

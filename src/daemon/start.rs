@@ -360,14 +360,14 @@ async fn stop(daemon: &Daemon) {
         return;
     }
     if shutdown {
-        attempts.stop_processes(false);
+        attempts.stop_processes("shutdown", false);
     }
     if !attempts.workers_end_within(config.stop_timeout).await {
-        attempts.stop_workers();
+        attempts.stop_workers("the daemon was stopped");
         attempts.workers_end_within(grace + REPORT_GRACE).await;
     }
     if shutdown && !daemon.idle_within(grace + REPORT_GRACE).await {
-        attempts.stop_processes(true);
+        attempts.stop_processes("shutdown", true);
         daemon.idle_within(REPORT_GRACE).await;
     }
     daemon.close().await;
