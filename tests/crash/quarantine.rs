@@ -6,7 +6,10 @@ use crate::daemon::{Place, touch, until};
 
 const CONFIG: &str = r#"
 [task.deadly]
-shell = 'echo "$DAYBOOK_ATTEMPT" >> $DIR/begun; test -e $DIR/mended || kill -9 $PPID'
+shell = '''
+echo "$DAYBOOK_ATTEMPT" >> $DIR/begun
+# The shim and, before it, the daemon, its parent.
+test -e $DIR/mended || { set -- $(sed "s/.*) //" /proc/$PPID/stat); kill -9 $2 $PPID; }'''
 
 [task.harmless]
 shell = 'true'
