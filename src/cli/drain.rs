@@ -13,8 +13,8 @@ use crate::error::Exit;
 
 /// What help ends with.
 const HELP: &str = r#"Examples:
-  daybook drain && systemctl stop daybook   # before maintenance: let what runs end
-  daybook drain --kill                      # before the machine or the package goes away
+  daybook drain
+  daybook drain --kill
 
 Exit codes: 0 nothing runs any more, 4 the daemon cannot be reached"#;
 
