@@ -26,6 +26,7 @@ mod strays;
 
 pub use environment::PATH as PATH_DEFAULT;
 pub use error::Error;
+pub(crate) use group::Stat;
 pub use horizon::Horizon;
 pub use identity::{Identity, Leftover};
 pub use lines::Lines;
@@ -34,5 +35,6 @@ pub use processes::Processes;
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub use spawn::find as find_program;
+pub(crate) use spawn::{diagnose, plain, words};
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
