@@ -76,7 +76,7 @@ pub(super) fn spawn(spec: &Spec, environment: BTreeMap<String, OsString>) -> Res
 }
 
 /// The program and its arguments.
-fn words(spec: &Spec) -> Vec<&str> {
+pub(crate) fn words(spec: &Spec) -> Vec<&str> {
     match &spec.program {
         Program::Command(words) => words.iter().map(String::as_str).collect(),
         // A text that looks like an option must not be taken for one.
@@ -113,7 +113,7 @@ pub fn find(name: &str, path: &OsStr, cwd: Option<&Path>) -> Result<PathBuf, Str
 }
 
 /// What a failed spawn means. The kernel answers with the same number for several mistakes.
-fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) -> String {
+pub(crate) fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) -> String {
     let errno = Errno::from_io_error(error);
     if matches!(errno, Some(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
         && let Some(cwd) = cwd
@@ -140,7 +140,7 @@ fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) -> String {
 }
 
 /// The text of an error, in lower case and without its number.
-fn plain(error: &io::Error) -> String {
+pub(crate) fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

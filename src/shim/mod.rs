@@ -17,8 +17,17 @@
 //! No runtime and no thread is in here, and nothing of the engine: a shim is started for each attempt, and is to
 //! cost next to nothing. What the daemon does with shims stands in `exec`.
 
+mod attempt;
+mod cgroup;
+mod child;
+mod drain;
 mod order;
+mod output;
 mod run_file;
+mod setup;
+mod signals;
+mod tree;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,6 +36,10 @@ pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 
 /// What this program does when it is started as `daybook shim [WORD]`.
-pub fn run(_words: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    match words.next() {
+        None => attempt::run(),
+        Some(word) if word == "drain" => drain::run(),
+        Some(_) => setup::refused("`daybook shim` takes no such word"),
+    }
 }
