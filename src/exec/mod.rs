@@ -33,6 +33,7 @@ pub use output::{Follow, Outputs};
 pub use processes::Processes;
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
-pub use spawn::find as find_program;
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
+
+pub use crate::shim::program::find as find_program;

@@ -17,7 +17,12 @@
 //! No runtime and no thread is in here, and nothing of the engine: a shim is started for each attempt, and is to
 //! cost next to nothing. What the daemon does with shims stands in `exec`.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "the loop of the shim calls it"))]
+mod child;
+mod enter;
+pub mod limits;
 mod order;
+pub(crate) mod program;
 mod run_file;
 
 use std::ffi::OsString;
@@ -27,6 +32,9 @@ pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 
 /// What this program does when it is started as `daybook shim [WORD]`.
-pub fn run(_words: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    match words.next() {
+        Some(word) if word == "enter" => enter::run(),
+        _ => ExitCode::FAILURE,
+    }
 }

@@ -206,6 +206,16 @@ mod tests {
         Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
     }
 
+    /// Once the lock is free: where another test starts a process, that process has the file open until its exec.
+    fn look_when_free(path: &Path) -> Option<Look> {
+        loop {
+            match RunFile::look(path).unwrap() {
+                Some(Look::Alive(_)) => std::thread::yield_now(),
+                other => return other,
+            }
+        }
+    }
+
     fn ended(notes: Vec<String>) -> Ended {
         let outcome = Outcome::Failed { exit: Exit::Code(3) };
         Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }
@@ -219,7 +229,7 @@ mod tests {
         assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(None)));
         assert!(RunFile::create(&path).is_err(), "it lives");
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::NeverStarted));
+        assert_eq!(look_when_free(&path), Some(Look::NeverStarted));
 
         let run = RunFile::create(&path).unwrap();
         let inherited = RunFile::inherited(run.share().unwrap());
@@ -229,13 +239,13 @@ mod tests {
         let process = Identity { pid: 9, start_time: 8, boot_id: 7 };
         inherited.live(&process).unwrap();
         drop(inherited);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), Some(process))));
+        assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), Some(process))));
 
         let run = RunFile::create(&path).unwrap();
         run.mark(&marked()).unwrap();
         run.end(&ended(vec!["a note".into()]), true).unwrap();
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Ended(ended(vec!["a note".into()]))));
+        assert_eq!(look_when_free(&path), Some(Look::Ended(ended(vec!["a note".into()]))));
     }
 
     #[test]
@@ -247,7 +257,7 @@ mod tests {
         run.end(&ended(Vec::new()), false).unwrap();
         run.0.write_all_at(b"?", END.at as u64 + 20).unwrap();
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), None)));
+        assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), None)));
         std::fs::write(&path, "something else").unwrap();
         assert_eq!(RunFile::look(&path).unwrap(), None);
         std::fs::remove_file(&path).unwrap();
