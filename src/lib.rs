@@ -43,7 +43,7 @@
 //! - Replay evaluates no schedule: the instants that were decided are in the events.
 //! - Events have numbers that are never reused; what was written can be read by every later version.
 //! - Only `disk` knows of sled. The journal never deletes row by row.
-//! - Only `clock` reads clocks, only `exec` starts processes, only `daemon` wires.
+//! - Only `clock` reads clocks, only `exec` and `shim` start processes, only `daemon` wires.
 //! - Every input has a bound in [`core::limits`] or beside the config's keys.
 
 #![forbid(unsafe_code)]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::descriptors::{Purpose, are_short};
+use crate::shim::program::plain;
 use crate::shim::{self, Order, RunFile};
 
 use super::identity::Identity;
@@ -79,12 +80,4 @@ fn temporary_folder(start: &Start) -> Option<PathBuf> {
     }
     let chance = RandomState::new().hash_one((start.job, start.attempt));
     Some(std::env::temp_dir().join(format!("daybook-{}.{}-{chance:016x}", start.job, start.attempt)))
-}
-
-/// The text of an error, in lower case and without its number.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }

@@ -20,7 +20,6 @@ mod processes;
 mod prune;
 mod report;
 mod result;
-mod spawn;
 mod spec;
 mod strays;
 mod system;
@@ -38,8 +37,8 @@ pub use output::{Follow, Outputs};
 pub use processes::{Place, Processes};
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
-pub use spawn::find as find_program;
-pub(crate) use spawn::{diagnose, plain, words};
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
 pub use system::is_going_down;
+
+pub use crate::shim::program::find as find_program;

@@ -159,7 +159,7 @@ pub(super) async fn collect(
     let path = shim::path(&shared.runs, job, attempt);
     let (outputs, looked) = (shared.outputs.clone(), path.clone());
     let read = move || {
-        let look = RunFile::look(&looked);
+        let look = RunFile::look_after_end(&looked);
         let result = result::take(&outputs.result_path(job, attempt));
         (look, result)
     };

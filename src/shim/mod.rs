@@ -21,8 +21,11 @@ mod attempt;
 mod cgroup;
 mod child;
 mod drain;
+mod enter;
+pub mod limits;
 mod order;
 mod output;
+pub(crate) mod program;
 mod run_file;
 mod setup;
 mod signals;
@@ -35,11 +38,13 @@ use std::process::ExitCode;
 pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 
-/// What this program does when it is started as `daybook shim [WORD]`.
+/// What this program does when it is started as `daybook shim [RUN-FILE]`, or by a shim for a part of its work.
 pub fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     match words.next() {
-        None => attempt::run(),
         Some(word) if word == "drain" => drain::run(),
-        Some(_) => setup::refused("`daybook shim` takes no such word"),
+        Some(word) if word == "enter" => enter::run(),
+        // The path of the run file is for those who look at the list of processes.
+        Some(word) if !word.as_encoded_bytes().contains(&b'/') => setup::refused("`daybook shim` takes no such word"),
+        Some(_) | None => attempt::run(),
     }
 }

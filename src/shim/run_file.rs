@@ -176,17 +176,30 @@ impl RunFile {
     /// # Errors
     /// When it cannot be read.
     pub fn look(path: &Path) -> io::Result<Option<Look>> {
+        RunFile::look_if(path, |file| match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// The same, of one whose shim is known to have ended: a process that is just being made may still have a copy of
+    /// the open file, and with it the lock, until its program is loaded.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_after_end(path: &Path) -> io::Result<Option<Look>> {
+        RunFile::look_if(path, |_| Ok(true))
+    }
+
+    fn look_if(path: &Path, is_free: impl FnOnce(&File) -> io::Result<bool>) -> io::Result<Option<Look>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let mut head = [0; HEAD.len()];
         if !file.metadata()?.is_file() || file.read_exact_at(&mut head, 0).is_err() || head != HEAD {
             return Ok(None);
         }
-        let is_free = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => true,
-            Err(rustix::io::Errno::WOULDBLOCK) => false,
-            Err(error) => return Err(error.into()),
-        };
+        let is_free = is_free(&file)?;
         // The lock first: a shim that ends between the two has noted its end by then.
         let run = RunFile(file);
         Ok(Some(match (is_free, run.get::<Ended>(END), run.get::<Marked>(MARK)) {
@@ -222,6 +235,16 @@ mod tests {
         Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
     }
 
+    /// Once the lock is free: where another test starts a process, that process has the file open until its exec.
+    fn look_when_free(path: &Path) -> Option<Look> {
+        loop {
+            match RunFile::look(path).unwrap() {
+                Some(Look::Alive(_)) => std::thread::yield_now(),
+                other => return other,
+            }
+        }
+    }
+
     fn ended(notes: Vec<String>) -> Ended {
         let outcome = Outcome::Failed { exit: Exit::Code(3) };
         Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }
@@ -235,7 +258,7 @@ mod tests {
         assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(None)));
         assert!(RunFile::create(&path).is_err(), "it lives");
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::NeverStarted));
+        assert_eq!(look_when_free(&path), Some(Look::NeverStarted));
 
         let run = RunFile::create(&path).unwrap();
         let inherited = RunFile::inherited(run.share().unwrap());
@@ -245,13 +268,13 @@ mod tests {
         let process = Identity { pid: 9, start_time: 8, boot_id: 7 };
         inherited.live(&process).unwrap();
         drop(inherited);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), Some(process))));
+        assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), Some(process))));
 
         let run = RunFile::create(&path).unwrap();
         run.mark(&marked()).unwrap();
         run.end(&ended(vec!["a note".into()]), true).unwrap();
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Ended(ended(vec!["a note".into()]))));
+        assert_eq!(look_when_free(&path), Some(Look::Ended(ended(vec!["a note".into()]))));
     }
 
     #[test]
@@ -263,7 +286,7 @@ mod tests {
         run.end(&ended(Vec::new()), false).unwrap();
         run.0.write_all_at(b"?", END.at as u64 + 20).unwrap();
         drop(run);
-        assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Lost(marked(), None)));
+        assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), None)));
         std::fs::write(&path, "something else").unwrap();
         assert_eq!(RunFile::look(&path).unwrap(), None);
         std::fs::remove_file(&path).unwrap();

@@ -10,8 +10,6 @@ use serde_json::json;
 use crate::daemon::{Daemon, Place, touch, until};
 
 const WAIT: &str = "[task.wait]\nshell = 'echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n";
-const DEAF: &str = "[task.wait]\ngrace = \"1h\"\nconcurrency = 2\n\
-    shell = 'trap \"\" TERM INT; echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n";
 
 fn begin<'a>(place: &'a Place) -> (Daemon<'a>, u64) {
     let daemon = place.start();

@@ -1,82 +1,43 @@
-//! Makes a process of a [`Start`], and says in plain words why it cannot.
-//!
-//! Everything here keeps to what the standard library can do with `posix_spawn`, which does not copy the daemon's
-//! page tables: no closure runs between fork and exec, and programs are looked up here instead of in the child.
+//! Which program a job runs, where it is, and in plain words why it cannot be started. Nothing is started here.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::fs::Access;
 use rustix::io::Errno;
-use tokio::net::unix::pipe;
-use tokio::process::Child;
 
-use super::group::Group;
-use super::identity::Identity;
-use super::spec::{Program, Spec};
-use crate::descriptors::{Purpose, are_short};
+use super::order::Order;
+use crate::exec::{Program, Spec};
 
-const SHELL: &str = "/bin/sh";
+pub const SHELL: &str = "/bin/sh";
 
-/// A process that has just been started.
-pub(super) struct Spawned {
-    pub child: Child,
-    pub group: Group,
-    pub identity: Identity,
-    /// Its standard output and standard error, in the order in which they were written.
-    pub output: pipe::Receiver,
-}
-
-/// Starts the process in a group of its own. It blocks, and needs the runtime's context.
+/// The command line of a job, with its program looked up; its environment is set, its folder and files are not.
 ///
 /// # Errors
-/// A sentence for a person.
-pub(super) fn spawn(spec: &Spec, environment: BTreeMap<String, OsString>) -> Result<Spawned, String> {
-    let words = words(spec);
-    let Some(name) = words.first() else { return Err("cannot start: the command is empty".to_owned()) };
-    let cannot = |why: String| format!("cannot start `{name}`: {why}");
-    let path = environment.get("PATH").map(OsString::as_os_str).unwrap_or_default();
-    let program = find(name, path, spec.cwd.as_deref()).map_err(cannot)?;
+/// A sentence for a person. It has no `cannot start` at its beginning: see [`cannot`].
+pub(super) fn command(order: &Order) -> Result<(Command, PathBuf), String> {
+    use std::os::unix::process::CommandExt;
+    let words = words(&order.spec);
+    let Some(name) = words.first() else { return Err("the command is empty".to_owned()) };
+    let path = order.environment.get("PATH").map(OsString::as_os_str).unwrap_or_default();
+    let program = find(name, path, order.spec.cwd.as_deref())?;
+    let mut command = Command::new(&program);
+    command.arg0(name).args(&words[1..]).env_clear().envs(&order.environment);
+    Ok((command, program))
+}
 
-    let mut command = match spec.umask {
-        None => {
-            let mut command = Command::new(&program);
-            command.arg0(name);
-            command
-        }
-        Some(umask) => {
-            let mut command = Command::new(SHELL);
-            command.args(["-c", &format!("umask {:04o}; exec \"$@\"", umask & 0o777), SHELL]).arg(&program);
-            command
-        }
-    };
-    command.args(&words[1..]).env_clear().envs(environment).process_group(0);
-    if let Some(cwd) = &spec.cwd {
-        command.current_dir(cwd);
+/// The sentence about an attempt that could not be started.
+pub(super) fn cannot(spec: &Spec, why: impl std::fmt::Display) -> String {
+    match words(spec).first() {
+        Some(name) => format!("cannot start `{name}`: {why}"),
+        None => format!("cannot start: {why}"),
     }
-    let (reader, writer) = io::pipe().map_err(|error| cannot(plain(&error)))?;
-    if are_short(&writer, Purpose::Attempt) {
-        return Err(cannot(plain(&Errno::MFILE.into())));
-    }
-    let output = pipe::Receiver::from_owned_fd(reader.into()).map_err(|error| cannot(plain(&error)))?;
-    let errors = writer.try_clone().map_err(|error| cannot(plain(&error)))?;
-    command.stdin(Stdio::null()).stdout(writer).stderr(errors);
-
-    let child = tokio::process::Command::from(command).spawn();
-    let child = child.map_err(|error| cannot(diagnose(&error, &program, spec.cwd.as_deref())))?;
-    let pid = child.id().unwrap_or_default();
-    let group = Group::of_leader(pid).ok_or_else(|| cannot(format!("the kernel gave it the number {pid}")))?;
-    // It cannot have been reaped yet. Without /proc it has no identity, and will never be taken for a leftover.
-    let identity = Identity::of(pid).unwrap_or(Identity { pid, start_time: 0, boot_id: 0 });
-    Ok(Spawned { child, group, identity, output })
 }
 
 /// The program and its arguments.
-pub(crate) fn words(spec: &Spec) -> Vec<&str> {
+pub fn words(spec: &Spec) -> Vec<&str> {
     match &spec.program {
         Program::Command(words) => words.iter().map(String::as_str).collect(),
         // A text that looks like an option must not be taken for one.
@@ -113,7 +74,7 @@ pub fn find(name: &str, path: &OsStr, cwd: Option<&Path>) -> Result<PathBuf, Str
 }
 
 /// What a failed spawn means. The kernel answers with the same number for several mistakes.
-pub(crate) fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) -> String {
+pub fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) -> String {
     let errno = Errno::from_io_error(error);
     if matches!(errno, Some(Errno::NOENT | Errno::ACCESS | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
         && let Some(cwd) = cwd
@@ -140,7 +101,7 @@ pub(crate) fn diagnose(error: &io::Error, program: &Path, cwd: Option<&Path>) ->
 }
 
 /// The text of an error, in lower case and without its number.
-pub(crate) fn plain(error: &io::Error) -> String {
+pub fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
