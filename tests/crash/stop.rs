@@ -27,7 +27,7 @@ fn wait_logged(place: &Place, text: &str) {
 }
 
 /// A worker that never ends by itself.
-const ENDLESS: &str = "[database.app]\nurl = \"sqlite://$DIR/app.db?mode=rwc\"\n[task.endless]\ndatabase = \"app\"\n\
+const ENDLESS: &str = "[databases.app]\nurl = \"sqlite://$DIR/app.db?mode=rwc\"\n[task.endless]\ndatabase = \"app\"\n\
     sql = \"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n\"\n";
 
 #[test]
@@ -37,7 +37,7 @@ fn a_stop_leaves_what_runs_to_its_shim_and_the_next_daemon_takes_it_over() {
     let next = daemon.add(json!({"task": "wait"}));
     daemon.signal(Signal::TERM);
     assert!(daemon.wait_exit().success());
-    assert_eq!(place.job_processes().len(), 1, "it goes on");
+    assert!(!place.job_processes().is_empty(), "it goes on");
     place.verify();
     let mut daemon = place.start();
     assert_eq!(daemon.job(job)["state"], "running");
