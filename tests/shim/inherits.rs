@@ -36,7 +36,8 @@ fn no_signal_is_blocked_or_ignored() {
 
 #[test]
 fn a_broken_pipe_ends_who_writes_to_it() {
-    assert_eq!(Bench::new().print(command(&["sh", &job("yes_head.sh")])), "y\n141\n");
+    let printed = Bench::new().print(command(&["sh", &job("yes_head.sh")]));
+    assert!(["y\n141\n", "141\ny\n"].contains(&&*printed), "{printed}");
 }
 
 #[test]
