@@ -20,6 +20,8 @@ use super::problem::{Place, Report, quoted};
 use super::source::Source;
 use super::value::{self, Wrong, Zone};
 use crate::core::time::Timestamp;
+use crate::shim::Limit;
+use crate::shim::limits::Unit;
 
 /// Names are listed in a hint up to this many.
 const LISTED_MAX: usize = 8;
@@ -79,7 +81,7 @@ impl<'r> Table<'r> {
         let mut this = Table { context, name, place, entries: Vec::with_capacity(table.len()) };
         for (key, value) in table.iter() {
             let place = context.place(key.span().start);
-            match section.find(key.get_ref()) {
+            match section.find_beside(key.get_ref(), |name| table.contains_key(name)) {
                 Some(key) => {
                     if matches!(key.kind, Kind::Later) {
                         this.report(
@@ -250,6 +252,42 @@ impl<'r> Table<'r> {
         self.get(key, |entry| {
             let Kind::Integer { least, most } = entry.key.kind else { unreachable!("`{key}` is declared as integer") };
             integer(entry.value.get_ref(), least..=most)
+        })
+    }
+
+    pub fn signed(&self, key: &str) -> Option<i64> {
+        self.get(key, |entry| {
+            let Kind::Signed { least, most } = entry.key.kind else { unreachable!("`{key}` is declared as signed") };
+            integer(entry.value.get_ref(), least..=most)
+        })
+    }
+
+    /// A bound of a process.
+    pub fn limit(&self, key: &str) -> Option<Limit> {
+        self.get(key, |entry| {
+            let Kind::Limit(unit) = entry.key.kind else { unreachable!("`{key}` is declared as a limit") };
+            match entry.value.get_ref() {
+                DeValue::String(text) => value::limit(text, unit),
+                DeValue::Integer(number) if unit == Unit::Bytes && number.as_str() != "0" => {
+                    Err(Wrong::new("has no unit", format!("write \"{number}B\" for bytes")))
+                }
+                DeValue::Integer(_) => {
+                    let number = integer(entry.value.get_ref(), 0..=value::LIMIT_MAX)?;
+                    Ok(Limit { soft: Some(number), hard: Some(number) })
+                }
+                other => Err(expected("a limit", other, value::limit_hint(unit).into())),
+            }
+        })
+    }
+
+    /// A text that `read` knows the form of; it answers none for another one.
+    pub fn form<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.get(key, |entry| {
+            let Kind::Form(forms) = entry.key.kind else { unreachable!("`{key}` is declared as a form") };
+            let text = text(entry.value.get_ref(), 4096)?;
+            let forms: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
+            let hint = || format!("write one of {}", forms.join(", "));
+            read(text).ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(text)), hint()))
         })
     }
 
@@ -425,7 +463,10 @@ fn duration(value: &DeValue<'_>, least: Duration) -> Result<Duration, Wrong> {
     }
 }
 
-fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Wrong> {
+fn integer<N>(value: &DeValue<'_>, bounds: RangeInclusive<N>) -> Result<N, Wrong>
+where
+    N: TryFrom<i128> + PartialOrd + std::fmt::Display,
+{
     let DeValue::Integer(number) = value else {
         let hint = if value.is_str() { "write the number without quotes" } else { "" };
         return Err(expected("a whole number", value, hint.into()));
@@ -434,7 +475,7 @@ fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Wron
         let shown = quoted(&number.to_string()).replace('`', "");
         Wrong::new(format!("{shown} is not between {} and {}", bounds.start(), bounds.end()), "")
     };
-    let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
+    let parsed = i128::from_str_radix(number.as_str(), number.radix()).ok().and_then(|number| N::try_from(number).ok());
     parsed.filter(|number| bounds.contains(number)).ok_or_else(outside)
 }
 

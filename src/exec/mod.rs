@@ -8,6 +8,8 @@
 //! after the grace, SIGKILL. A process that leaves its group (`setsid`) is out of reach here.
 
 mod capture;
+pub mod cgroups;
+mod env_file;
 mod environment;
 mod error;
 mod group;
@@ -23,7 +25,9 @@ mod result;
 mod spawn;
 mod spec;
 mod strays;
+mod user;
 
+pub use env_file::read as read_env_file;
 pub use environment::PATH as PATH_DEFAULT;
 pub use error::Error;
 pub use horizon::Horizon;
@@ -35,5 +39,6 @@ pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
+pub use user::{Account, RunAs, find_group, find_user};
 
 pub use crate::shim::program::find as find_program;

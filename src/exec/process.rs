@@ -20,6 +20,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::capture::{Capture, drain};
+use super::environment::Prepared;
 use super::group::{Group, far};
 use super::processes::Shared;
 use super::report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
@@ -129,7 +130,8 @@ async fn prepare_and_spawn(shared: &Shared, start: &Start) -> Result<(Spawned, P
     let (outputs, environment, start) = (shared.outputs.clone(), shared.environment.clone(), start.clone());
     let work = move || {
         let result_path = outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
-        let spawned = spawn(&start.spec, environment.of(&start, &result_path))?;
+        let Prepared { spec, variables } = environment.prepare(&start, &result_path, None)?;
+        let spawned = spawn(&spec, variables)?;
         Ok((spawned, result_path))
     };
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("the daemon is going down".to_owned()))
