@@ -95,7 +95,7 @@ pub(super) fn limit(text: &str, unit: Unit) -> Result<Limit, Wrong> {
     if soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX) {
         return Err(Wrong::new(
             format!("in {} the soft limit is above the hard one", quoted(text)),
-            "write \"soft:hard\"",
+            "make the second one at least as large",
         ));
     }
     Ok(Limit { soft, hard })

@@ -5,6 +5,7 @@
 //! holds the defaults named here against those of the code. How a value is read is `config::table`'s.
 
 mod main;
+mod process;
 mod task;
 
 use std::fmt;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use crate::shim::limits::Unit;
 
 pub use main::{BACKOFF, DATABASE, KEEP, LOG_PARTS, MAIN};
-pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, LIMITS, PASSIVATE_USERS, PROCESS, SQL, TASK};
+pub use process::{LIMITS, PROCESS};
+pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, SQL, TASK};
 
 /// A table of the config.
 pub struct Section {

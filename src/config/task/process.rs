@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::{Action, rights};
 use crate::config::outside::Thing;
-use crate::config::table::{Table, full_name, text};
+use crate::config::raw::text;
+use crate::config::table::{Table, full_name};
 use crate::exec::RunAs;
 use crate::shim::{Io, Limit, Stdin};
 
