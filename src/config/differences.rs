@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::model::{Config, Keep, Logs};
 use super::task::{Action, Handler, Process, Task, WorkerConfig};
-use super::value::{in_words, size_in_words};
+use super::value::{in_words, limit_in_words, size_in_words};
+use crate::shim::limits::{Known, Unit};
+use crate::shim::{Io, IoClass, Limit, Stdin};
 use crate::workers::{CleanLogs, PassivateUsers, Sql};
 
 /// Characters of a value that are shown.
@@ -188,13 +190,49 @@ fn runs(handler: &Handler) -> Shown {
 }
 
 fn process(process: &Process) -> Vec<Shown> {
+    let run_as = process.run_as.as_ref();
     let codes: Vec<String> = process.success_exit_codes.iter().map(u8::to_string).collect();
     vec![
         ("cwd", process.cwd.display().to_string()),
         ("umask", format!("{:04o}", process.umask)),
         ("success_exit_codes", codes.join(", ")),
         ("leave_background", process.leave_background.to_string()),
+        ("env_file", process.env_file.as_ref().map_or_else(none, |path| path.display().to_string())),
+        ("stdin", stdin(&process.stdin)),
+        ("user", run_as.map_or_else(none, |run_as| run_as.user.clone())),
+        ("group", run_as.and_then(|run_as| run_as.group.clone()).unwrap_or_else(none)),
+        ("groups", run_as.and_then(|run_as| run_as.groups.as_ref()).map_or_else(none, |groups| groups.join(", "))),
+        ("nice", process.nice.map_or_else(none, |nice| nice.to_string())),
+        ("ionice", process.io.map_or_else(none, io)),
+        ("limits", limits(&process.limits)),
+        ("memory_max", process.memory_max.map_or_else(none, size_in_words)),
+        ("tasks_max", process.tasks_max.map_or_else(none, |most| most.to_string())),
     ]
+}
+
+fn stdin(stdin: &Stdin) -> String {
+    match stdin {
+        Stdin::Null => "null".into(),
+        Stdin::Args => "args".into(),
+        Stdin::File(path) => format!("file:{}", path.display()),
+    }
+}
+
+fn io(io: Io) -> String {
+    match io.class {
+        IoClass::Idle => "idle".into(),
+        IoClass::BestEffort => format!("best-effort:{}", io.level),
+        IoClass::RealTime => format!("realtime:{}", io.level),
+    }
+}
+
+fn limits(limits: &BTreeMap<String, Limit>) -> String {
+    let shown = limits.iter().map(|(name, limit)| {
+        let unit = Known::find(name).map_or(Unit::Pieces, |known| known.unit);
+        format!("{name} {}", limit_in_words(*limit, unit))
+    });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() { none() } else { shown.join(", ") }
 }
 
 fn passivate_users(worker: &PassivateUsers) -> Vec<Shown> {

@@ -14,6 +14,7 @@ mod model;
 mod outside;
 mod page;
 mod problem;
+mod raw;
 mod reference;
 mod source;
 mod table;

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use super::keys::nearest;
 use super::problem::{Place, Report, quoted};
 use super::trust;
 use super::value::Wrong;
 use crate::database::Address;
-use crate::exec;
+use crate::exec::{self, cgroups};
 
 /// Something that a key names.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,15 @@ pub(super) enum Thing {
     },
     /// A file that holds an address, and with it perhaps a password.
     AddressFile(PathBuf),
+    /// A file of environment variables, for a job of root or not.
+    EnvironmentFile {
+        path: PathBuf,
+        is_root: bool,
+    },
+    User(String),
+    Group(String),
+    /// What cgroups of attempts must be able to bound.
+    Controller(&'static str),
     StateFolder(PathBuf),
     Socket(PathBuf),
 }
@@ -46,13 +56,14 @@ impl Named {
         // Many tasks name the same things.
         let mut looked: HashMap<Thing, Option<Wrong>> = HashMap::new();
         for (place, key, thing) in self.0.into_inner() {
-            if let Thing::AddressFile(file) = &thing
+            if let Thing::AddressFile(file) | Thing::EnvironmentFile { path: file, is_root: true } = &thing
                 && let Ok(metadata) = file.metadata()
                 && let Err(Wrong { message, hint }) = trust::file(file, &metadata)
             {
                 errors.add(place, key, format!("{}: {message}", quoted(&file.to_string_lossy())), hint);
                 continue;
             }
+            let is_error = matches!(thing, Thing::User(_) | Thing::Group(_) | Thing::Controller(_));
             let wrong = match looked.get(&thing) {
                 Some(wrong) => wrong.clone(),
                 None => {
@@ -62,7 +73,8 @@ impl Named {
                 }
             };
             if let Some(Wrong { message, hint }) = wrong {
-                warnings.add(place, key, message, hint);
+                let report = if is_error { errors } else { warnings };
+                report.add(place, key, message, hint);
             }
         }
     }
@@ -82,6 +94,25 @@ impl Thing {
             }
             Thing::Program { name, path, cwd } => program(name, path.as_deref(), cwd),
             Thing::AddressFile(path) => address_file(path),
+            Thing::EnvironmentFile { path, .. } => {
+                let why = exec::read_env_file(path).err()?;
+                Some(Wrong::new(why, "attempts of this task will fail"))
+            }
+            Thing::User(name) => {
+                let why = exec::find_user(name).err()?;
+                Some(Wrong::new(why, nearest_of("/etc/passwd", name)))
+            }
+            Thing::Group(name) => {
+                let why = exec::find_group(name).err()?;
+                Some(Wrong::new(why, nearest_of("/etc/group", name)))
+            }
+            Thing::Controller(name) => {
+                let why = cgroups::site().and_then(|site| site.require(name)).err()?;
+                Some(Wrong::new(
+                    why,
+                    "remove it, or let systemd delegate: `Delegate=yes` and `DelegateSubgroup=daemon`",
+                ))
+            }
             Thing::StateFolder(path) => {
                 path.metadata().ok().filter(|found| !found.is_dir())?;
                 Some(Wrong::new(format!("{} is there and is not a folder", shown(path)), "the daemon could not start"))
@@ -96,6 +127,13 @@ impl Thing {
 
 fn shown(path: &Path) -> String {
     quoted(&path.to_string_lossy())
+}
+
+/// A hint for a name that the system does not know, by the names that a file of it has.
+fn nearest_of(file: &str, name: &str) -> String {
+    let known = std::fs::read_to_string(file).unwrap_or_default();
+    let nearest = nearest(name, known.lines().filter_map(|line| line.split(':').next()));
+    nearest.map_or_else(String::new, |nearest| format!("did you mean `{nearest}`?"))
 }
 
 /// As an attempt would look for it.

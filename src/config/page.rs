@@ -8,6 +8,7 @@ use toml::Table;
 
 use super::keys::{HandlerKind, Key, Kind, MAIN, Section, Shown};
 use super::value::in_words;
+use crate::shim::limits::Unit;
 
 const HEAD: &str = include_str!("page_head.md");
 
@@ -131,6 +132,15 @@ fn takes(kind: &Kind) -> String {
         Kind::Duration { least } => format!("duration, at least {}", in_words(*least)),
         Kind::Size => "size".into(),
         Kind::Integer { least, most } => format!("whole number, {least} to {most}"),
+        Kind::Signed { least, most } => format!("whole number, {least} to {most}"),
+        Kind::Limit(Unit::Bytes) => "size, `0`, `\"unlimited\"`, or two of them as `\"soft:hard\"`".into(),
+        Kind::Limit(Unit::Seconds | Unit::Pieces) => {
+            "whole number, `\"unlimited\"`, or two of them as `\"soft:hard\"`".into()
+        }
+        Kind::Form(forms) => {
+            let forms: Vec<String> = forms.iter().map(|form| code(&format!("\"{form}\""))).collect();
+            forms.join(", ")
+        }
         Kind::Integers { least, most } => format!("list of whole numbers, each {least} to {most}"),
         Kind::Number { least, most } => format!("number, {least} to {most}"),
         Kind::Choice(names) => {

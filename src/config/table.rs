@@ -4,7 +4,6 @@
 //! in the [`Report`], so reading goes on and finds everything. Bounds come from the key. Which keys go together is
 //! not known here.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,15 +16,14 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Key, Kind, Section, nearest};
 use super::outside::{self, Thing};
 use super::problem::{Place, Report, quoted};
+use super::raw::{Value, as_table, bounded, duration, expected, integer, limit, text};
 use super::source::Source;
 use super::value::{self, Wrong, Zone};
 use crate::core::time::Timestamp;
+use crate::shim::Limit;
 
 /// Names are listed in a hint up to this many.
 const LISTED_MAX: usize = 8;
-
-/// A value of a file, with its place in it.
-pub(super) type Value<'r> = Spanned<DeValue<'r>>;
 
 /// The file that is being read, and where problems go.
 #[derive(Clone, Copy)]
@@ -79,7 +77,7 @@ impl<'r> Table<'r> {
         let mut this = Table { context, name, place, entries: Vec::with_capacity(table.len()) };
         for (key, value) in table.iter() {
             let place = context.place(key.span().start);
-            match section.find(key.get_ref()) {
+            match section.find_beside(key.get_ref(), |name| table.contains_key(name)) {
                 Some(key) => {
                     if matches!(key.kind, Kind::Later) {
                         this.report(
@@ -253,6 +251,32 @@ impl<'r> Table<'r> {
         })
     }
 
+    pub fn signed(&self, key: &str) -> Option<i64> {
+        self.get(key, |entry| {
+            let Kind::Signed { least, most } = entry.key.kind else { unreachable!("`{key}` is declared as signed") };
+            integer(entry.value.get_ref(), least..=most)
+        })
+    }
+
+    /// A bound of a process.
+    pub fn limit(&self, key: &str) -> Option<Limit> {
+        self.get(key, |entry| {
+            let Kind::Limit(unit) = entry.key.kind else { unreachable!("`{key}` is declared as a limit") };
+            limit(entry.value.get_ref(), unit)
+        })
+    }
+
+    /// A text that `read` knows the form of; it answers none for another one.
+    pub fn form<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        self.get(key, |entry| {
+            let Kind::Form(forms) = entry.key.kind else { unreachable!("`{key}` is declared as a form") };
+            let text = text(entry.value.get_ref(), 4096)?;
+            let forms: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
+            let hint = || format!("write one of {}", forms.join(", "));
+            read(text).ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(text)), hint()))
+        })
+    }
+
     pub fn integers(&self, key: &str) -> Option<Vec<u64>> {
         let Kind::Integers { least, most } = self.entry(key)?.key.kind else {
             unreachable!("`{key}` is declared as integers")
@@ -384,71 +408,6 @@ pub(super) fn full_name(table: &str, key: &str) -> String {
         false => quoted(key).replace('`', "\""),
     };
     if table.is_empty() { key } else { format!("{table}.{key}") }
-}
-
-fn as_table<'r>(value: &'r Value<'r>, hint: impl FnOnce() -> String) -> Result<&'r DeTable<'r>, Wrong> {
-    match value.get_ref() {
-        DeValue::Table(table) => Ok(table),
-        other => Err(expected("a table", other, hint())),
-    }
-}
-
-fn bounded<'r>(values: &'r [Value<'r>], count_max: usize) -> Result<&'r [Value<'r>], Wrong> {
-    match values.len() {
-        0 => Err(Wrong::new("is an empty list", "name at least one, or leave the key out")),
-        count if count > count_max => Err(Wrong::new(format!("has {count} entries, more than {count_max}"), "")),
-        _ => Ok(values),
-    }
-}
-
-/// Text within bounds, without the zero byte that no program, path or database takes.
-pub(super) fn text<'r>(value: &'r DeValue<'r>, bytes_max: usize) -> Result<&'r str, Wrong> {
-    let text: &'r str = match value {
-        DeValue::String(text) => text,
-        DeValue::Integer(number) => return Err(expected("text", value, format!("write it in quotes: \"{number}\""))),
-        other => return Err(expected("text", other, "write it in quotes".into())),
-    };
-    if text.len() > bytes_max {
-        return Err(Wrong::new(format!("has {} bytes, more than {bytes_max}", text.len()), "make it shorter"));
-    }
-    if text.contains('\0') {
-        return Err(Wrong::new("has a zero byte (\\u0000) in it", "remove it"));
-    }
-    Ok(text)
-}
-
-fn duration(value: &DeValue<'_>, least: Duration) -> Result<Duration, Wrong> {
-    match value {
-        DeValue::String(text) => value::duration(text, least),
-        DeValue::Integer(number) => Err(Wrong::new("has no unit", format!("write \"{number}s\" for seconds"))),
-        other => Err(expected("a duration", other, "write it as \"5m\" or \"1h 30m\"".into())),
-    }
-}
-
-fn integer(value: &DeValue<'_>, bounds: RangeInclusive<u64>) -> Result<u64, Wrong> {
-    let DeValue::Integer(number) = value else {
-        let hint = if value.is_str() { "write the number without quotes" } else { "" };
-        return Err(expected("a whole number", value, hint.into()));
-    };
-    let outside = || {
-        let shown = quoted(&number.to_string()).replace('`', "");
-        Wrong::new(format!("{shown} is not between {} and {}", bounds.start(), bounds.end()), "")
-    };
-    let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok();
-    parsed.filter(|number| bounds.contains(number)).ok_or_else(outside)
-}
-
-fn expected(what: &str, found: &DeValue<'_>, hint: String) -> Wrong {
-    let found = match found {
-        DeValue::String(_) => "text",
-        DeValue::Integer(_) => "a whole number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    };
-    Wrong::new(format!("must be {what}, not {found}"), hint)
 }
 
 /// A hint for a name that is not known: the nearest one, all if they are few, or `otherwise`.

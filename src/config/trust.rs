@@ -13,14 +13,19 @@ const OTHERS_WRITE: u32 = 0o002;
 /// In a folder with this bit only the owner of a file may replace it.
 const STICKY: u32 = 0o1000;
 
-/// Whether this process is root, and so has to look at who may write.
-pub(super) fn is_needed() -> bool {
+/// Whether this process is root: it has to look at who may write, and can let jobs be others.
+pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// The number of the user that this process is.
+pub(super) fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
 }
 
 /// Refuses a file that somebody besides root may write to or replace. `metadata` is that of the opened file.
 pub(super) fn file(path: &Path, metadata: &Metadata) -> Result<(), Wrong> {
-    if !is_needed() {
+    if !is_root() {
         return Ok(());
     }
     if let Some(wrong) = Owned::of(metadata).wrong("", path) {

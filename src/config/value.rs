@@ -11,6 +11,8 @@ use super::keys::nearest;
 use super::problem::quoted;
 use crate::core::limits;
 use crate::core::time::Timestamp;
+use crate::shim::Limit;
+use crate::shim::limits::Unit;
 
 /// Bytes: 1 EB, more than any disk has, and far from where arithmetic would saturate.
 pub(super) const SIZE_MAX: u64 = 1_000_000_000_000_000_000;
@@ -70,6 +72,50 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
         return Err(Wrong::new(format!("{} is more than 1 EB", quoted(text)), "make it smaller"));
     }
     Ok(size.as_u64())
+}
+
+/// What a limit is at most if it is a number: far from where the kernel takes it for none.
+pub(super) const LIMIT_MAX: u64 = 1 << 62;
+
+/// `"1024"`, `"2GiB"`, `"unlimited"`, or two of them as `"soft:hard"`.
+pub(super) fn limit(text: &str, unit: Unit) -> Result<Limit, Wrong> {
+    let end = |text: &str| match (text.trim(), unit) {
+        ("unlimited" | "infinity", _) => Ok(None),
+        (text, Unit::Bytes) if text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0" && !text.is_empty() => {
+            Err(Wrong::new(format!("{} has no unit", quoted(text)), format!("write \"{text}B\" for bytes")))
+        }
+        (text, Unit::Bytes) => size(text).map(Some),
+        (text, Unit::Seconds | Unit::Pieces) => {
+            let number = text.parse().ok().filter(|number| *number <= LIMIT_MAX);
+            number.map(Some).ok_or_else(|| Wrong::new(format!("{} is not a limit", quoted(text)), limit_hint(unit)))
+        }
+    };
+    let (soft, hard) = text.split_once(':').unwrap_or((text, text));
+    let (soft, hard) = (end(soft)?, end(hard)?);
+    if soft.unwrap_or(u64::MAX) > hard.unwrap_or(u64::MAX) {
+        return Err(Wrong::new(
+            format!("in {} the soft limit is above the hard one", quoted(text)),
+            "make the second one at least as large",
+        ));
+    }
+    Ok(Limit { soft, hard })
+}
+
+pub(super) fn limit_hint(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Bytes => "write a size, as \"2GiB\", \"unlimited\", or two of them, as \"1GiB:2GiB\"",
+        Unit::Seconds | Unit::Pieces => "write a whole number, \"unlimited\", or two of them, as \"1024:4096\"",
+    }
+}
+
+/// A limit as it is written.
+pub(super) fn limit_in_words(limit: Limit, unit: Unit) -> String {
+    let end = |end: Option<u64>| match (end, unit) {
+        (None, _) => "unlimited".to_owned(),
+        (Some(bytes), Unit::Bytes) => size_in_words(bytes),
+        (Some(number), Unit::Seconds | Unit::Pieces) => number.to_string(),
+    };
+    if limit.soft == limit.hard { end(limit.soft) } else { format!("{}:{}", end(limit.soft), end(limit.hard)) }
 }
 
 /// Bytes as people write them: in the unit in which they are a whole number, if there is one.
@@ -198,6 +244,28 @@ mod tests {
     }
 
     #[test]
+    fn limits() {
+        let read =
+            |text, unit| limit(text, unit).map(|limit| limit_in_words(limit, unit)).map_err(|wrong| wrong.message);
+        for text in ["1024", "1024:4096", "0:unlimited", "unlimited", "0"] {
+            assert_eq!(read(text, Unit::Pieces).as_deref(), Ok(text));
+        }
+        for text in ["2GiB", "1KiB:2GiB", "1KiB:unlimited"] {
+            assert_eq!(read(text, Unit::Bytes).as_deref(), Ok(text));
+        }
+        assert_eq!(read("0", Unit::Bytes).as_deref(), Ok("0B"));
+        assert_eq!(read("5:4", Unit::Pieces).unwrap_err(), "in `5:4` the soft limit is above the hard one");
+        assert_eq!(
+            read("unlimited:4", Unit::Pieces).unwrap_err(),
+            "in `unlimited:4` the soft limit is above the hard one"
+        );
+        assert_eq!(read("1024", Unit::Bytes).unwrap_err(), "`1024` has no unit");
+        for text in ["", ":", "1:2:3", "-1", "18446744073709551615", "many"] {
+            assert!(read(text, Unit::Pieces).unwrap_err().ends_with(" is not a limit"), "{text}");
+        }
+    }
+
+    #[test]
     fn instants_without_an_offset_are_read_in_the_zone() {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
         let read = |text| instant(text, &berlin).unwrap().to_string();
@@ -237,6 +305,8 @@ mod tests {
             let _ = duration(&text, Duration::ZERO);
             let _ = size(&text);
             let _ = octal(&text);
+            let _ = limit(&text, Unit::Bytes);
+            let _ = limit(&text, Unit::Seconds);
             let _ = instant(&text, &TimeZone::UTC);
             let _ = Zones::new(TimeZone::UTC).get(&text);
         }

@@ -379,7 +379,15 @@ fn spec(task: &Task, process: &Process) -> Spec {
         grace: task.grace,
         output_max: task.output_max,
         leave_background: process.leave_background,
-        ..Spec::new(Program::Shell(String::new()))
+        stdin: process.stdin.clone(),
+        env_file: process.env_file.clone(),
+        run_as: process.run_as.clone(),
+        user: None,
+        nice: process.nice,
+        io: process.io,
+        limits: process.limits.clone(),
+        memory_max: process.memory_max,
+        tasks_max: process.tasks_max,
     }
 }
 

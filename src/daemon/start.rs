@@ -218,7 +218,13 @@ async fn serve(
     let (commands, commanded) = mpsc::unbounded_channel();
     let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
     let retention = Retention::new(archive.clone(), upkeep.clone(), outputs.clone());
-    let place = Place { outputs: outputs.clone(), socket: config.socket.clone(), runs, shim: exec::OWN_PROGRAM.into() };
+    let place = Place {
+        outputs: outputs.clone(),
+        socket: config.socket.clone(),
+        runs,
+        shim: exec::OWN_PROGRAM.into(),
+        cgroups: cgroups(),
+    };
     let processes = Processes::new(place, reports).map_err(|error| Failure::Internal(error.to_string()))?;
     stale.iter().for_each(|(job, attempt)| processes.forget(*job, *attempt));
     let attempts = Attempts::new(config.clone(), processes, outputs.clone(), retention, commands);
@@ -320,6 +326,14 @@ async fn serve(
         Ok(Err(error)) => Err(error.into()),
         Err(panic) => Err(Failure::Internal(format!("the engine has panicked: {panic}"))),
     }
+}
+
+/// Where the cgroups of attempts are made, if they can be.
+fn cgroups() -> Option<PathBuf> {
+    let found = exec::cgroups::site().and_then(|site| site.enable().map(|()| site.folder));
+    found
+        .inspect_err(|why| tracing::info!(why, "attempts get no cgroups; what they leave is found by descent alone"))
+        .ok()
 }
 
 /// Reloads and sweeps each time SIGHUP came. What comes while a reload runs is one more, after it.

@@ -5,10 +5,21 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::spec::Start;
+use super::env_file;
+use super::spec::{Spec, Start};
 
 /// The PATH of a job whose config names none.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The SHELL of a job, unless it runs as a user who has one.
+const SHELL: &str = "/bin/sh";
+
+/// What an attempt is started with.
+pub(super) struct Prepared {
+    pub spec: Spec,
+    /// Its whole environment.
+    pub variables: BTreeMap<String, OsString>,
+}
 
 /// The part that is the same for all jobs, found out once.
 #[derive(Debug)]
@@ -27,7 +38,7 @@ impl Environment {
         };
         let mut common = BTreeMap::new();
         common.insert("PATH".to_owned(), PATH.into());
-        common.insert("SHELL".to_owned(), "/bin/sh".into());
+        common.insert("SHELL".to_owned(), SHELL.into());
         common.insert("HOME".to_owned(), home.unwrap_or_else(|| "/".into()));
         if let Some(name) = name {
             common.insert("USER".to_owned(), name.clone());
@@ -40,22 +51,42 @@ impl Environment {
         Environment { common }
     }
 
-    /// All variables of one attempt.
-    pub fn of(&self, start: &Start, result: &Path, temporary: Option<&Path>) -> BTreeMap<String, OsString> {
-        let mut all = self.common.clone();
-        all.extend(temporary.map(|folder| ("TMPDIR".to_owned(), folder.into())));
-        // The config may replace what cron gives, but not what identifies the attempt.
-        let configured = start.spec.env.iter().filter(|(name, _)| !name.starts_with("DAYBOOK_"));
-        all.extend(configured.map(|(name, value)| (name.clone(), value.into())));
-        all.insert("DAYBOOK_JOB".to_owned(), start.job.to_string().into());
-        all.insert("DAYBOOK_TASK".to_owned(), start.task.clone().into());
-        all.insert("DAYBOOK_ATTEMPT".to_owned(), start.attempt.to_string().into());
-        all.insert("DAYBOOK_ARGS".to_owned(), start.args.clone().into());
-        all.insert("DAYBOOK_RESULT".to_owned(), result.into());
-        if let Some(at) = start.scheduled_at {
-            all.insert("DAYBOOK_SCHEDULED_AT".to_owned(), at.to_string().into());
+    /// All that is looked up when an attempt starts: how it is run, with its user by number, and its variables. `result`
+    /// and `temporary`: the file and the folder that it is told of. It blocks.
+    ///
+    /// # Errors
+    /// A sentence for a person: the user is not known, the environment file cannot be read.
+    pub fn prepare(&self, start: &Start, result: &Path, temporary: Option<&Path>) -> Result<Prepared, String> {
+        let mut spec = (*start.spec).clone();
+        let mut variables = self.common.clone();
+        let mut set = |name: &str, value: OsString| drop(variables.insert(name.to_owned(), value));
+        if let Some(run_as) = &spec.run_as {
+            let account = run_as.resolve().map_err(|why| format!("cannot start: {why}"))?;
+            set("USER", account.name.clone().into());
+            set("LOGNAME", account.name.into());
+            set("HOME", account.home);
+            set("SHELL", account.shell.unwrap_or_else(|| SHELL.into()));
+            spec.user = Some(account.user);
         }
-        all
+        if let Some(temporary) = temporary {
+            set("TMPDIR", temporary.into());
+        }
+        if let Some(path) = &spec.env_file {
+            variables.extend(env_file::read(path).map_err(|why| format!("cannot start: {why}"))?);
+        }
+        // The config may replace what cron gives, but not what identifies the attempt.
+        let configured = spec.env.iter().filter(|(name, _)| !name.starts_with("DAYBOOK_"));
+        variables.extend(configured.map(|(name, value)| (name.clone(), value.into())));
+        let mut set = |name: &str, value: OsString| drop(variables.insert(name.to_owned(), value));
+        set("DAYBOOK_JOB", start.job.to_string().into());
+        set("DAYBOOK_TASK", start.task.clone().into());
+        set("DAYBOOK_ATTEMPT", start.attempt.to_string().into());
+        set("DAYBOOK_ARGS", start.args.clone().into());
+        set("DAYBOOK_RESULT", result.into());
+        if let Some(at) = start.scheduled_at {
+            set("DAYBOOK_SCHEDULED_AT", at.to_string().into());
+        }
+        Ok(Prepared { spec, variables })
     }
 }
 
@@ -73,6 +104,8 @@ fn passwd_entry(passwd: &str, user_id: u32) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::JobId;
+    use crate::exec::{Program, RunAs};
 
     #[test]
     fn passwd_entries_are_found_by_number() {
@@ -80,5 +113,48 @@ mod tests {
         assert_eq!(passwd_entry(passwd, 0), Some(("root", "/root")));
         assert_eq!(passwd_entry(passwd, 1000), Some(("app", "/srv/app")));
         assert_eq!(passwd_entry(passwd, 1001), None);
+    }
+
+    fn start(spec: Spec) -> Start {
+        let spec = spec.into();
+        Start { job: JobId(1), attempt: 1, task: "t".into(), args: "null".into(), scheduled_at: None, spec }
+    }
+
+    fn prepare(spec: Spec) -> Result<Prepared, String> {
+        Environment::new("/socket".into()).prepare(&start(spec), Path::new("/result"), Some(Path::new("/temporary")))
+    }
+
+    fn shell() -> Spec {
+        Spec::new(Program::Shell("true".into()))
+    }
+
+    #[test]
+    fn the_user_of_a_job_is_looked_up_and_told() {
+        let run_as = RunAs { user: "daemon".into(), group: None, groups: None };
+        let Prepared { spec, variables } = prepare(Spec { run_as: Some(run_as.clone()), ..shell() }).unwrap();
+        let account = run_as.resolve().unwrap();
+        assert_eq!(spec.user, Some(account.user));
+        assert_eq!((&variables["USER"], &variables["LOGNAME"]), (&"daemon".into(), &"daemon".into()));
+        assert_eq!(variables["HOME"], account.home);
+        assert_eq!(variables["SHELL"], "/bin/sh", "in place of nologin");
+        assert_eq!(variables["TMPDIR"], "/temporary");
+        let gone = RunAs { user: "no-such-user".into(), ..run_as };
+        let why = prepare(Spec { run_as: Some(gone), ..shell() }).err().unwrap();
+        assert_eq!(why, "cannot start: there is no user `no-such-user`");
+    }
+
+    #[test]
+    fn the_file_of_variables_is_read_each_time_and_the_config_goes_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("env");
+        let mut spec = Spec { env_file: Some(path.clone()), ..shell() };
+        spec.env.insert("BOTH".into(), "config".into());
+        assert!(prepare(spec.clone()).err().unwrap().starts_with("cannot start: the environment file `"));
+        for secret in ["old", "new"] {
+            std::fs::write(&path, format!("SECRET={secret}\nBOTH=file\nPATH=/opt/bin\n")).unwrap();
+            let variables = prepare(spec.clone()).unwrap().variables;
+            let [found, both, path] = ["SECRET", "BOTH", "PATH"].map(|name| variables[name].to_str().unwrap());
+            assert_eq!([found, both, path], [secret, "config", "/opt/bin"]);
+        }
     }
 }

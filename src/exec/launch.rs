@@ -14,6 +14,7 @@ use crate::descriptors::{Purpose, are_short};
 use crate::shim::program::plain;
 use crate::shim::{self, Order, RunFile};
 
+use super::environment::Prepared;
 use super::identity::Identity;
 use super::processes::Shared;
 use super::spec::Start;
@@ -37,13 +38,14 @@ pub(super) struct Shim {
 pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
     let result = shared.outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
     let temporary = temporary_folder(start);
+    let Prepared { spec, variables } = shared.environment.prepare(start, &result, temporary.as_deref())?;
     let order = Order {
         job: start.job,
         attempt: start.attempt,
-        spec: (*start.spec).clone(),
-        environment: shared.environment.of(start, &result, temporary.as_deref()),
+        spec,
+        environment: variables,
         output: shared.outputs.path(start.job, start.attempt),
-        cgroup: shared.cgroups.as_ref().map(|site| site.join(format!("daybook-{}.{}", start.job, start.attempt))),
+        cgroup: shared.cgroup(start.job, start.attempt),
         temporary,
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);

@@ -6,6 +6,8 @@
 //! Nothing in here changes a job's state: a report is a message, and what it means is decided elsewhere.
 
 mod adopt;
+pub mod cgroups;
+mod env_file;
 mod environment;
 mod error;
 mod group;
@@ -23,8 +25,10 @@ mod result;
 mod spec;
 mod strays;
 mod system;
+mod user;
 
 pub use adopt::{Alive, Earlier, What, earlier};
+pub use env_file::read as read_env_file;
 pub use environment::PATH as PATH_DEFAULT;
 pub use error::Error;
 pub(crate) use group::Stat;
@@ -40,5 +44,6 @@ pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
 pub use system::is_going_down;
+pub use user::{Account, RunAs, find_group, find_user};
 
 pub use crate::shim::program::find as find_program;

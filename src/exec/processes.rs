@@ -50,6 +50,14 @@ pub(super) struct Shared {
     pub cgroups: Option<Arc<Path>>,
 }
 
+impl Shared {
+    /// The cgroup of an attempt. Daemons with different folders may be in the same one, so its name tells them apart.
+    pub fn cgroup(&self, job: JobId, attempt: u32) -> Option<PathBuf> {
+        let folder = xxhash_rust::xxh3::xxh3_64(self.runs.as_os_str().as_encoded_bytes());
+        Some(self.cgroups.as_ref()?.join(format!("daybook-{folder:016x}-{job}.{attempt}")))
+    }
+}
+
 /// Where attempts live.
 #[derive(Clone, Debug)]
 pub struct Place {
@@ -60,6 +68,8 @@ pub struct Place {
     pub runs: PathBuf,
     /// The program that is started as `daybook shim`.
     pub shim: PathBuf,
+    /// The cgroup below which those of attempts are made, where there is one.
+    pub cgroups: Option<PathBuf>,
 }
 
 impl Processes {
@@ -72,7 +82,7 @@ impl Processes {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(place: Place, reports: mpsc::UnboundedSender<Report>) -> Result<Processes, Error> {
-        let Place { outputs, socket, runs, shim } = place;
+        let Place { outputs, socket, runs, shim, cgroups } = place;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -85,7 +95,7 @@ impl Processes {
             socket: socket.into(),
             runs: runs.into(),
             shim: shim.into(),
-            cgroups: None,
+            cgroups: cgroups.map(Into::into),
         };
         let count = watch::Sender::new(0);
         Ok(Processes { shared, runtime: Handle::current(), running: Arc::default(), count })

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::user::RunAs;
 use crate::core::id::JobId;
 use crate::core::time::Timestamp;
 use crate::shim::{Io, Limit, Stdin, User};
@@ -43,7 +44,11 @@ pub struct Spec {
     /// Whether processes that outlive the main process are left alone. Cancel and timeout end them anyway.
     pub leave_background: bool,
     pub stdin: Stdin,
-    /// Whom it runs as; the daemon's own user when absent.
+    /// A file of further variables, read at each start; `env` goes before it.
+    pub env_file: Option<PathBuf>,
+    /// Whom it runs as, by name; the daemon's own user when absent.
+    pub run_as: Option<RunAs>,
+    /// Whom it runs as, by number: `run_as`, looked up when an attempt starts.
     pub user: Option<User>,
     /// -20 (first) to 19, added to nothing; the daemon's own when absent.
     pub nice: Option<i8>,
@@ -75,6 +80,8 @@ impl Spec {
             output_max: Spec::OUTPUT_MAX,
             leave_background: false,
             stdin: Stdin::Null,
+            env_file: None,
+            run_as: None,
             user: None,
             nice: None,
             io: None,
@@ -103,7 +110,7 @@ impl fmt::Debug for Spec {
             .field("grace", &self.grace)
             .field("output_max", &self.output_max)
             .field("leave_background", &self.leave_background)
-            .field("user", &self.user)
+            .field("run_as", &self.run_as)
             .finish_non_exhaustive()
     }
 }

@@ -235,16 +235,6 @@ mod tests {
         Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
     }
 
-    /// Once the lock is free: where another test starts a process, that process has the file open until its exec.
-    fn look_when_free(path: &Path) -> Option<Look> {
-        loop {
-            match RunFile::look(path).unwrap() {
-                Some(Look::Alive(_)) => std::thread::yield_now(),
-                other => return other,
-            }
-        }
-    }
-
     fn ended(notes: Vec<String>) -> Ended {
         let outcome = Outcome::Failed { exit: Exit::Code(3) };
         Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }

@@ -41,7 +41,9 @@ fn lines() -> Vec<Line> {
             table = name.trim_end_matches(']').to_owned();
         }
         let name = shown.and_then(|text| text.split_once(" = ")).map(|(name, _)| name);
-        let key = name.map(|name| section(&table).find(name).unwrap_or_else(|| panic!("{table}: {name}")));
+        let handler = if table == "task.backup" { "shell" } else { "worker" };
+        let find = |name| section(&table).find_beside(name, |key| key == handler);
+        let key = name.map(|name| find(name).unwrap_or_else(|| panic!("{table}: {name}")));
         lines.push(Line { text, table: table.clone(), key });
     }
     lines
@@ -67,6 +69,9 @@ fn values(kind: &Kind) -> Vec<String> {
         Kind::Duration { .. } => vec!["\"77s\"".into()],
         Kind::Size => vec!["\"77MB\"".into()],
         Kind::Integer { least, most } => vec![most.to_string(), least.to_string()],
+        Kind::Signed { least, most } => vec![most.to_string(), least.to_string()],
+        Kind::Limit(_) => vec!["\"unlimited\"".into()],
+        Kind::Form(forms) => forms.iter().map(|form| format!("\"{form}\"")).collect(),
         Kind::Integers { most, .. } => vec![format!("[{most}]")],
         Kind::Number { least, most } => vec![format!("{most:?}"), format!("{least:?}")],
         Kind::Choice(names) => names.iter().map(|name| format!("\"{name}\"")).collect(),

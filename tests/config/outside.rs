@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 
 use daybook::config::{Config, Errors, check_text, load};
@@ -130,6 +131,91 @@ fn root_refuses_an_address_that_others_may_write_and_warns_of_one_that_all_may_r
     let said = errors(&folder);
     assert!(said.starts_with("daybook.toml:2:12: databases.app.url_file: `app.url`: may be written by ev"), "{said}");
     assert!(!said.contains("secret"));
+}
+
+#[test]
+fn users_and_groups_that_nobody_knows_are_errors() {
+    if !is_root("users_and_groups_that_nobody_knows_are_errors") {
+        return;
+    }
+    let text = "[task.a]\nshell = 'true'\nuser = 'daemom'\ngroup = 'weather-forecast'\ngroups = ['daemon', 'roott']\n\
+                [task.b]\nshell = 'true'\nuser = 'daemon'\ngroup = 'daemon'\n";
+    let folder = folder(&[("daybook.toml", text)]);
+    let expected = "\
+daybook.toml:3:8: task.a.user: there is no user `daemom`; did you mean `daemon`?
+daybook.toml:4:9: task.a.group: there is no group `weather-forecast`
+daybook.toml:5:10: task.a.groups: there is no group `roott`; did you mean `root`?";
+    assert_eq!(errors(&folder), expected);
+    assert!(check_text("daybook.toml", text).is_ok(), "text alone names nobody");
+}
+
+/// As whoever is not root, `daybook check` on a config says what takes root.
+#[test]
+fn what_takes_root_is_refused_to_others() {
+    if !is_root("what_takes_root_is_refused_to_others") {
+        return;
+    }
+    let folder = folder(&[(
+        "daybook.toml",
+        "[task.user]\nshell = 'true'\nuser = 'daemon'\ngroup = 'daemon'\ngroups = 'daemon'\n\
+         [task.nice]\nshell = 'true'\nnice = -1\nionice = 'realtime'\nlimits = { nofile = 1000000000000 }\n\
+         [task.fine]\nshell = 'true'\nnice = 1\nionice = 'idle'\nlimits = { nofile = 10, core = 0 }\nstdin = 'args'\n",
+    )]);
+    mode(folder.path(), 0o755);
+    let check = |uid: u32| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_daybook"));
+        command.args(["check", "--config", "daybook.toml"]).current_dir(folder.path()).uid(uid).gid(uid);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let said = check(54_321);
+    let hint = "takes a daemon that runs as root, and this is user 54321; remove it, or run the daemon as root (any-user.conf)";
+    for line in [
+        "daybook.toml:3:8: task.user.user: to run as others",
+        "daybook.toml:4:9: task.user.group: to run as others",
+        "daybook.toml:5:10: task.user.groups: to run as others",
+        "daybook.toml:8:8: task.nice.nice: less than 0",
+        "daybook.toml:9:10: task.nice.ionice: `realtime`",
+        "daybook.toml:10:21: task.nice.limits.nofile: more than the daemon's own limit",
+    ] {
+        assert!(said.contains(&format!("{line} {hint}\n")), "{line} is missing in:\n{said}");
+    }
+    assert!(!said.contains("task.fine"), "{said}");
+    assert_eq!(said.matches("takes a daemon").count(), 6, "{said}");
+    assert_eq!(check(0), "", "root may");
+}
+
+#[test]
+fn a_file_of_variables_is_looked_at() {
+    let folder = folder(&[("daybook.toml", "[task.a]\nshell = 'true'\nenv_file = 'a.env'\n")]);
+    let said = || plain(&folder, warnings(&folder).join("\n"));
+    let missing = "daybook.toml:3:12: task.a.env_file: the environment file `a.env`: no such file or directory; \
+                   attempts of this task will fail";
+    assert_eq!(said(), missing);
+    write(&folder, "a.env", "A=1\nsecret");
+    assert!(said().contains("`a.env`: line 2: it has no `=`; write it as NAME=VALUE; attempts"), "{}", said());
+    write(&folder, "a.env", "A=secret\n");
+    assert_eq!(said(), "");
+    if is_root("a_file_of_variables_is_looked_at: who may write to it") {
+        // Who may write to it may say which library root's job loads; of another user's job, its user may.
+        std::os::unix::fs::chown(folder.path().join("a.env"), Some(54321), None).unwrap();
+        let said = errors(&folder);
+        assert!(said.starts_with("daybook.toml:3:12: task.a.env_file: `a.env`: belongs to user 54321, and"), "{said}");
+        write(&folder, "daybook.toml", "[task.a]\nshell = 'true'\nuser = 'daemon'\nenv_file = 'a.env'\n");
+        assert_eq!(warnings(&folder), [""; 0]);
+    }
+}
+
+/// What there is depends on the machine; that it is asked for, and the reason told, does not.
+#[test]
+fn bounds_of_cgroups_take_their_controllers() {
+    let folder = folder(&[("daybook.toml", "[task.a]\nshell = 'true'\nmemory_max = '1GiB'\ntasks_max = 9\n")]);
+    let wrong = |controller| daybook::exec::cgroups::site().and_then(|site| site.require(controller)).err();
+    let lines = [("memory", "3:14: task.a.memory_max"), ("pids", "4:13: task.a.tasks_max")].map(|(controller, at)| {
+        let hint = "remove it, or let systemd delegate: `Delegate=yes` and `DelegateSubgroup=daemon`";
+        wrong(controller).map(|why| format!("daybook.toml:{at}: {why}; {hint}"))
+    });
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    assert_eq!(loaded(&folder).map_or_else(|errors| plain(&folder, errors), |_| String::new()), lines.join("\n"));
 }
 
 #[test]

@@ -23,6 +23,8 @@ fn changes_are_told_in_words() {
         schedule = '30 2 * * *'
         shell = 'backup'
         env = { LANG = 'C', TOKEN = 'old-secret', GONE = '1' }
+        limits = { nofile = '10:20', core = 0 }
+        stdin = 'args'
         [task.gone]
         shell = 'true'
         [task.other]
@@ -48,6 +50,13 @@ fn changes_are_told_in_words() {
         overlap = 'allow'
         backoff = '200ms'
         env = { LANG = 'C', TOKEN = 'new-secret', HOME = '/x' }
+        limits = { nofile = 20, as = '2GiB:unlimited' }
+        stdin = 'file:/in'
+        env_file = '/x.env'
+        nice = 5
+        ionice = 'best-effort'
+        memory_max = '1GiB'
+        tasks_max = 9
         from = 2026-12-01T00:00:00Z
         [task.cleanup]
         worker = 'clean-logs'
@@ -83,6 +92,13 @@ backup: backoff.factor 2 → 1
 backup: backoff.max 2d → 200ms
 backup: timeout none → 1h 30m
 backup: shell backup → command backup --all
+backup: env_file none → /x.env
+backup: stdin args → file:/in
+backup: nice none → 5
+backup: ionice none → best-effort:4
+backup: limits core 0B, nofile 10:20 → as 2GiB:unlimited, nofile 20
+backup: memory_max none → 1GiB
+backup: tasks_max none → 9
 backup: env GONE removed
 backup: env TOKEN changed
 backup: env HOME added

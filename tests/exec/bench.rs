@@ -48,6 +48,7 @@ impl Bench {
             socket: SOCKET.into(),
             runs: folder.path().join("runs"),
             shim: env!("CARGO_BIN_EXE_daybook").into(),
+            cgroups: None,
         };
         let processes = Processes::new(place, sender).unwrap();
         Bench { folder, outputs, processes, reports }

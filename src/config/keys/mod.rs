@@ -5,13 +5,17 @@
 //! holds the defaults named here against those of the code. How a value is read is `config::table`'s.
 
 mod main;
+mod process;
 mod task;
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::shim::limits::Unit;
+
 pub use main::{BACKOFF, DATABASE, KEEP, LOG_PARTS, MAIN};
-pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, PROCESS, SQL, TASK};
+pub use process::{LIMITS, PROCESS};
+pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, SQL, TASK};
 
 /// A table of the config.
 pub struct Section {
@@ -29,7 +33,15 @@ impl Section {
 
     /// The key of this name.
     pub fn find(&self, name: &str) -> Option<&'static Key> {
-        self.keys().find(|key| key.name == name)
+        self.find_beside(name, |_| false)
+    }
+
+    /// The key of this name in a table with other keys: where handlers have one each, that of the handler which is there.
+    pub fn find_beside(&self, name: &str, is_there: impl Fn(&str) -> bool) -> Option<&'static Key> {
+        let mut named = self.keys().filter(|key| key.name == name);
+        let first = named.next()?;
+        let fits = |key: &&Key| key.handlers.iter().any(|handler| is_there(handler.key()));
+        Some(if fits(&first) { first } else { named.find(fits).unwrap_or(first) })
     }
 }
 
@@ -78,6 +90,12 @@ pub enum Kind {
     Size,
     /// A whole number within bounds, both included.
     Integer { least: u64, most: u64 },
+    /// A whole number within bounds, both included, which may be below zero.
+    Signed { least: i64, most: i64 },
+    /// A bound of a process: a whole number or a size, by what is counted; `"unlimited"`; two of them as `"soft:hard"`.
+    Limit(Unit),
+    /// Text in one of these forms, in which words in capitals stand for something.
+    Form(&'static [&'static str]),
     /// A list of whole numbers within bounds, both included; at least one.
     Integers { least: u64, most: u64 },
     /// A number within bounds, both included.
@@ -128,6 +146,18 @@ pub enum HandlerKind {
     Sql,
 }
 
+impl HandlerKind {
+    /// The key by which a task says that it has this handler.
+    fn key(self) -> &'static str {
+        match self {
+            HandlerKind::Command => "command",
+            HandlerKind::Shell => "shell",
+            HandlerKind::Sql => "sql",
+            HandlerKind::PassivateUsers | HandlerKind::CleanLogs => "worker",
+        }
+    }
+}
+
 impl fmt::Display for HandlerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -158,6 +188,20 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("working_directory", "cwd"),
     ("directory", "cwd"),
     ("dir", "cwd"),
+    ("run_as", "user"),
+    ("runas", "user"),
+    ("environment_file", "env_file"),
+    ("envfile", "env_file"),
+    ("dotenv", "env_file"),
+    ("rlimits", "limits"),
+    ("ulimit", "limits"),
+    ("ulimits", "limits"),
+    ("supplementary_groups", "groups"),
+    ("io_priority", "ionice"),
+    ("niceness", "nice"),
+    ("memory", "memory_max"),
+    ("pids_max", "tasks_max"),
+    ("input", "stdin"),
     ("retries", "attempts"),
     ("retry", "attempts"),
     ("max_attempts", "attempts"),
@@ -225,14 +269,15 @@ mod tests {
         assert_eq!(near(&"s".repeat(100_000)), None);
     }
 
-    /// Names are unique in their table, in `snake_case`, and each has a sentence.
+    /// Names are unique in their table, or for their handlers, in `snake_case`, and each has a sentence.
     #[test]
     fn keys_are_well_formed() {
         fn check(section: &Section, path: &str) {
             let mut seen = std::collections::BTreeSet::new();
             assert!(section.doc.ends_with('.'), "{path}: {}", section.doc);
             for key in section.keys() {
-                assert!(seen.insert(key.name), "{path}.{} is there twice", key.name);
+                let handlers: Vec<&str> = key.handlers.iter().map(|handler| handler.key()).collect();
+                assert!(seen.insert((key.name, handlers)), "{path}.{} is there twice", key.name);
                 assert!(key.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{path}.{}", key.name);
                 assert!(key.doc.ends_with('.'), "{path}.{}: {}", key.name, key.doc);
                 if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {

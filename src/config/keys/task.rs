@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
+use super::process::PROCESS;
 use super::{BACKOFF, HandlerKind, Key, Kind, MILLISECOND, Section, Shown};
 use crate::core::limits;
 
-/// Bytes of one argument or environment entry: what Linux takes (`MAX_ARG_STRLEN`), less the final zero.
-const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
 /// Bytes of a path or a glob.
 const PATH_BYTES_MAX: usize = 4096;
 /// Bytes of a table's name with its schema, and of a column's name.
@@ -17,7 +16,6 @@ const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a condition or an expression in SQL.
 const SQL_BYTES_MAX: usize = 4096;
 
-const PROCESSES: &[HandlerKind] = &[HandlerKind::Command, HandlerKind::Shell];
 const STATEMENTS: &[HandlerKind] = &[HandlerKind::Sql];
 const PASSIVATE: &[HandlerKind] = &[HandlerKind::PassivateUsers];
 const CLEAN: &[HandlerKind] = &[HandlerKind::CleanLogs];
@@ -173,52 +171,6 @@ pub const GENERAL: &[Key] = &[
         Shown::Default(r#""1MiB""#),
         "Bytes of an attempt's output that are kept; the rest is counted and dropped.",
     ),
-];
-
-/// Keys of tasks that run a process: `command` and `shell`.
-pub const PROCESS: &[Key] = &[
-    Key::new(
-        "shell",
-        Kind::Text { bytes_max: ARGUMENT_BYTES_MAX },
-        Shown::Required(r#""/usr/local/bin/backup --all""#),
-        "A line for `/bin/sh -c`.",
-    ),
-    Key::new(
-        "command",
-        Kind::List { count_max: 4096, bytes_max: ARGUMENT_BYTES_MAX },
-        Shown::Example(r#"["/usr/local/bin/backup", "--all"]"#),
-        "A program and its arguments, in place of `shell`; nothing in them is expanded.",
-    ),
-    Key::new(
-        "cwd",
-        Kind::Path,
-        Shown::Default(r#""/""#),
-        "The working directory. A relative one starts at the folder of the file that names it.",
-    )
-    .only(PROCESSES),
-    Key::new(
-        "env",
-        Kind::Environment,
-        Shown::Default("{}"),
-        "Environment variables besides those that Daybook sets, which begin with `DAYBOOK_`. Values are shown nowhere.",
-    )
-    .only(PROCESSES),
-    Key::new("umask", Kind::Octal, Shown::Default(r#""0022""#), "Permission bits that new files do not get, in octal.")
-        .only(PROCESSES),
-    Key::new(
-        "success_exit_codes",
-        Kind::Integers { least: 0, most: 255 },
-        Shown::Default("[0]"),
-        "Exit codes that mean success.",
-    )
-    .only(PROCESSES),
-    Key::new(
-        "leave_background",
-        Kind::Flag,
-        Shown::Default("false"),
-        "`true`: processes that outlive the job's main process are left alone; `false`: they are ended with it.",
-    )
-    .only(PROCESSES),
 ];
 
 /// Keys of tasks that run statements on a database, besides `database`, which `passivate-users` has as well.

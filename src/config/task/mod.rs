@@ -5,6 +5,7 @@ mod handler;
 mod passivate_users;
 mod policy;
 mod process;
+mod rights;
 mod schedule;
 mod sql;
 

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Action;
+use super::{Action, rights};
 use crate::config::outside::Thing;
-use crate::config::table::{Table, full_name, text};
+use crate::config::raw::text;
+use crate::config::table::{Table, full_name};
+use crate::exec::RunAs;
+use crate::shim::{Io, Limit, Stdin};
 
 /// The umask of jobs that name none.
 pub const UMASK_DEFAULT: u32 = 0o022;
@@ -31,6 +34,19 @@ pub struct Process {
     pub success_exit_codes: Vec<u8>,
     /// Processes that outlive the main process are left alone.
     pub leave_background: bool,
+    /// A file of further environment variables.
+    pub env_file: Option<PathBuf>,
+    pub stdin: Stdin,
+    /// The daemon's own user when absent.
+    pub run_as: Option<RunAs>,
+    /// -20 to 19.
+    pub nice: Option<i8>,
+    pub io: Option<Io>,
+    /// By names of [`KNOWN`](crate::shim::limits::KNOWN).
+    pub limits: BTreeMap<String, Limit>,
+    /// Bytes.
+    pub memory_max: Option<u64>,
+    pub tasks_max: Option<u64>,
 }
 
 impl Process {
@@ -43,6 +59,14 @@ impl Process {
             umask: UMASK_DEFAULT,
             success_exit_codes: vec![0],
             leave_background: false,
+            env_file: None,
+            stdin: Stdin::Null,
+            run_as: None,
+            nice: None,
+            io: None,
+            limits: BTreeMap::new(),
+            memory_max: None,
+            tasks_max: None,
         }
     }
 }
@@ -78,7 +102,31 @@ pub(super) fn read(table: &Table<'_>) -> Option<Process> {
         process.success_exit_codes = codes.into_iter().collect();
     }
     process.leave_background = table.flag("leave_background").unwrap_or(process.leave_background);
+    process.env_file = table.path("env_file");
+    process.stdin = table.form("stdin", |text| stdin(table, text)).unwrap_or_default();
+    process.run_as = rights::run_as(table);
+    process.nice = rights::nice(table);
+    process.io = rights::io(table);
+    process.limits = rights::limits(table);
+    process.memory_max = rights::memory_max(table);
+    process.tasks_max = rights::tasks_max(table);
+    if let Some(path) = &process.env_file {
+        // Who runs as root anyway gets nothing from those who may write to the file.
+        let is_root = process.run_as.as_ref().is_none_or(|run_as| run_as.user == "root");
+        table.names("env_file", Thing::EnvironmentFile { path: path.clone(), is_root });
+    }
     Some(Process { action: action?, ..process })
+}
+
+fn stdin(table: &Table<'_>, text: &str) -> Option<Stdin> {
+    match text {
+        "null" => Some(Stdin::Null),
+        "args" => Some(Stdin::Args),
+        _ => match text.strip_prefix("file:")? {
+            "" => None,
+            path => Some(Stdin::File(table.context.source.folder.join(path))),
+        },
+    }
 }
 
 fn action(table: &Table<'_>) -> Option<Action> {
