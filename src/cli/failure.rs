@@ -5,6 +5,7 @@ use std::io;
 
 use serde_json::json;
 
+use super::render::say;
 use crate::control::client;
 use crate::error::Exit;
 
@@ -40,8 +41,8 @@ impl Failure {
     pub fn report(self, json: bool) -> Exit {
         match (self.quiet, json) {
             (true, _) => {}
-            (false, true) => eprintln!("{}", self.as_json()),
-            (false, false) => eprintln!("{self}"),
+            (false, true) => say(self.as_json()),
+            (false, false) => say(&self),
         }
         self.exit
     }
