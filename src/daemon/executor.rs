@@ -2,7 +2,6 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -48,8 +47,6 @@ pub struct Attempts {
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
     /// Every attempt that was started, until its end has been handed to the engine: when it is to be over at the latest.
     known: Mutex<HashMap<(JobId, u32), Option<Lease>>>,
-    /// What is no longer kept is to be dropped soon.
-    pub(super) retention_asked: AtomicBool,
     pub(super) retention: Arc<Retention>,
     /// The daemon stops, so a worker that ends early is to be resumed.
     stopping: watch::Sender<bool>,
@@ -72,7 +69,6 @@ impl Attempts {
             commands,
             workers: Mutex::default(),
             known: Mutex::default(),
-            retention_asked: AtomicBool::new(false),
             retention,
             stopping: watch::Sender::new(false),
         })
