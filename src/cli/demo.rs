@@ -71,6 +71,6 @@ impl fmt::Display for Welcome<'_> {
         )?;
         writeln!(f, "  daybook occurrences heartbeat             # every occurrence, and what became of it")?;
         writeln!(f, "  daybook add greet --arg name=Ada --wait   # a one-shot job, with progress and a result\n")?;
-        write!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.\n", std::process::id())
+        writeln!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.", std::process::id())
     }
 }
