@@ -1,6 +1,7 @@
 //! `clean-logs` on 100,000 files of one folder, against `find -delete` and against `logrotate`, each on files made anew.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,69 +13,54 @@ use daybook::exec::{Lines, Outputs};
 use daybook::workers::{Cancelled, CleanLogs, Context};
 
 use crate::support::table::{Row, head, note};
-use crate::support::{fresh, median, process, remove};
+use crate::support::{fresh, process, remove};
 
 const FILES: u32 = 100_000;
 /// As many rotations are to be left.
 const KEPT: u32 = 10;
-const ROUNDS: usize = 2;
 const DAY: Duration = Duration::from_secs(86_400);
 /// Bytes of the output that the daemon keeps by default.
 const OUTPUT_MAX: u64 = 1 << 20;
 
 pub fn run() {
     head("Clean-logs: 100,000 rotations of a log in one folder");
-    let logrotate = logrotate_is_there();
     process::forget_peak();
     let before = process::peak();
-    let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(|_| round(logrotate)).collect();
-    let seconds = |column: usize| median(rounds.iter().map(|round| round[column]));
-    let ratio = |a: usize, b: usize| median(rounds.iter().map(|round| round[a] / round[b]));
-    let row = |name, column, target, to: Option<(usize, &str)>| {
-        let ratio = to.map(|(to, what)| (ratio(column, to), what.into()));
-        Row { name, measured: format!("{:.2} s", seconds(column)), target, ratio }.print();
-    };
-    row("delete by age", 0, "2.0", Some((1, "of `find -mtime +30 -delete`")));
-    row("delete by number", 2, "", logrotate.then_some((3, "of `logrotate`, rotate 10")));
-    row("  find", 1, "", None);
-    match logrotate {
-        true => row("  logrotate", 3, "", None),
-        false => note("  logrotate", "skipped: it is not installed (apt-get install logrotate)".into()),
-    }
-    note("memory beyond that before, at its highest", format!("{:.1} MB", (process::peak() - before) as f64 / 1e6));
-}
-
-/// Seconds: by age, find, by number, logrotate.
-fn round(logrotate: bool) -> [f64; 4] {
-    let limits = CleanLogs { older_than: Some(30 * DAY), ..CleanLogs::default() };
-    let by_age = on_fresh_files(0, |logs| clean(logs, limits));
     let find = on_fresh_files(0, |logs| {
         let mut find = Command::new("find");
         find.arg(logs).args(["-type", "f", "-name", "app.log-*", "-mtime", "+30", "-delete"]);
         succeed(&mut find);
     });
+    row("  find", find, "", None);
+    let limits = CleanLogs { older_than: Some(30 * DAY), ..CleanLogs::default() };
+    let by_age = on_fresh_files(0, |logs| clean(logs, limits));
+    row("delete by age", by_age, "2.0", Some((find, "of `find -mtime +30 -delete`")));
+    let logrotate = logrotate_is_there().then(|| on_fresh_files(KEPT, rotate));
+    match logrotate {
+        Some(seconds) => row("  logrotate", seconds, "", None),
+        None => note("  logrotate", "skipped: it is not installed (apt-get install logrotate)".into()),
+    }
     let limits = CleanLogs { keep_files: Some(KEPT), ..CleanLogs::default() };
     let by_number = on_fresh_files(KEPT, |logs| clean(logs, limits));
-    let rotated = if logrotate { on_fresh_files(KEPT, rotate) } else { f64::NAN };
-    [by_age, find, by_number, rotated]
+    row("delete by number", by_number, "", logrotate.map(|seconds| (seconds, "of `logrotate`, rotate 10")));
+    note("memory beyond that before, at its highest", format!("{:.1} MB", (process::peak() - before) as f64 / 1e6));
 }
 
-/// Seconds that `work` takes, which is to leave so many rotations.
+/// Prints what has just been measured.
+fn row(name: &'static str, seconds: f64, target: &'static str, to: Option<(f64, &'static str)>) {
+    let ratio = to.map(|(to, what)| (seconds / to, what.into()));
+    Row { name, measured: format!("{seconds:.2} s"), target, ratio }.print();
+}
+
+/// Seconds that `work` takes, which is to leave so many rotations. Tells how long the files took to be made.
 fn on_fresh_files(left: u32, work: impl FnOnce(&Path)) -> f64 {
     let dir = fresh("logs");
     let logs = dir.join("app");
     std::fs::create_dir(&logs).expect("the bench directory can be written to");
-    let old = SystemTime::now() - 40 * DAY;
-    for number in 0..FILES {
-        // A file for each hour, as `dateext` names them; the order of names is that of their times.
-        let (hour, day, month, year) = (number % 24, number / 24 % 28, number / 672 % 12, number / 8064);
-        let path = logs.join(format!("app.log-{}{:02}{:02}{hour:02}", 2000 + year, month + 1, day + 1));
-        std::fs::write(&path, [b'x'; 100]).expect("the bench directory can be written to");
-        let file = File::options().write(true).open(&path).expect("the file was just made");
-        let age = Duration::from_secs(u64::from(FILES - number));
-        file.set_modified(old - age).expect("its time can be set");
-    }
+    let start = Instant::now();
+    make(&logs).expect("the bench directory can be written to");
     rustix::fs::syncfs(File::open(&dir).expect("the folder is there")).expect("what was made can be flushed");
+    note("  files made anew in", format!("{:.1} s", start.elapsed().as_secs_f64()));
     let start = Instant::now();
     work(&logs);
     let seconds = start.elapsed().as_secs_f64();
@@ -83,6 +69,20 @@ fn on_fresh_files(left: u32, work: impl FnOnce(&Path)) -> f64 {
     assert_eq!(rotations, left as usize, "it did not do its work");
     remove(&dir);
     seconds
+}
+
+/// Makes the files, each opened once. The folder takes one at a time, so threads would only wait for one another.
+fn make(logs: &Path) -> io::Result<()> {
+    let old = SystemTime::now() - 40 * DAY;
+    for number in 0..FILES {
+        // A file for each hour, as `dateext` names them; the order of names is that of their times.
+        let (hour, day, month, year) = (number % 24, number / 24 % 28, number / 672 % 12, number / 8064);
+        let name = format!("app.log-{}{:02}{:02}{hour:02}", 2000 + year, month + 1, day + 1);
+        let mut file = File::create_new(logs.join(name))?;
+        file.write_all(&[b'x'; 100])?;
+        file.set_modified(old - Duration::from_secs(u64::from(FILES - number)))?;
+    }
+    Ok(())
 }
 
 /// A run of the worker, with its output in a file as in the daemon.

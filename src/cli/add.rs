@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::failure::Failure;
+use super::render::say;
 use super::session::Session;
 use super::{each, wait};
 use crate::control::service::Added;
@@ -113,7 +114,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         (false, true) => session.out.line(added.id.to_string())?,
         (false, false) => {
             session.out.line(added.id.to_string())?;
-            eprintln!("it was there already");
+            say("it was there already");
         }
     }
     Ok(Exit::Done)

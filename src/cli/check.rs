@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::failure::Failure;
-use super::render::{Out, count};
+use super::render::{Out, count, say};
 use super::{CONFIG_DEFAULT, Common};
 use crate::config;
 use crate::error::Exit;
@@ -37,7 +37,7 @@ pub fn run(_: &Args, common: &Common) -> Result<Exit, Failure> {
                 let answer = json!({ "ok": true, "tasks": tasks, "errors": [], "warnings": as_json(warnings) });
                 out.line(answer.to_string())?;
             } else {
-                warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+                warnings.iter().for_each(|warning| say(format!("warning: {warning}")));
                 let warned = match warnings.len() {
                     0 => String::new(),
                     number => format!(", {}", count(number as u64, "warning")),
@@ -51,7 +51,7 @@ pub fn run(_: &Args, common: &Common) -> Result<Exit, Failure> {
                 let (list, omitted) = (as_json(&errors.problems), errors.omitted);
                 out.line(json!({ "ok": false, "errors": list, "warnings": [], "omitted": omitted }).to_string())?;
             } else {
-                eprintln!("{errors}");
+                say(errors);
             }
             Exit::Config
         }

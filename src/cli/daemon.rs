@@ -4,8 +4,11 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
+
 use super::failure::Failure;
 use super::{CONFIG_DEFAULT, Common};
+use crate::config::is_of_the_system;
 use crate::daemon::{self, Options};
 use crate::error::Exit;
 use crate::history;
@@ -32,8 +35,15 @@ pub struct Args {
     /// The folder of the journal, the history and the outputs
     ///
     /// Default: the `state_dir` of the config.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = super::path().try_map(own_folder))]
     pub state_dir: Option<PathBuf>,
+}
+
+fn own_folder(folder: PathBuf) -> Result<PathBuf, &'static str> {
+    match is_of_the_system(&folder) {
+        true => Err("it belongs to the system; give Daybook a folder of its own"),
+        false => Ok(folder),
+    }
 }
 
 pub fn run(args: &Args, common: &Common) -> Exit {

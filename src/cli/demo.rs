@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Common;
 use super::failure::Failure;
+use super::render::say;
 use crate::daemon::{self, Options};
 use crate::demo::{self, Demo};
 use crate::error::Exit;
@@ -39,7 +40,7 @@ fn start(args: &Args) -> Result<Exit, Failure> {
         Failure::new(Exit::Disk, format!("failed to {error}")).hint("give another folder with `--dir`")
     })?;
     let options = Options { config: demo.config.clone(), state_dir: None, socket: None };
-    daemon::run(&options, |_| eprint!("{}", Welcome { demo: &demo, daybook: &daybook }))?;
+    daemon::run(&options, |_| say(Welcome { demo: &demo, daybook: &daybook }))?;
     Ok(Exit::Done)
 }
 
@@ -70,6 +71,6 @@ impl fmt::Display for Welcome<'_> {
         )?;
         writeln!(f, "  daybook occurrences heartbeat             # every occurrence, and what became of it")?;
         writeln!(f, "  daybook add greet --arg name=Ada --wait   # a one-shot job, with progress and a result\n")?;
-        writeln!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.\n", std::process::id())
+        writeln!(f, "Kill it with `kill -9 {}` and start it again: it goes on. Ctrl-C stops it.", std::process::id())
     }
 }

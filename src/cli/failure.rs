@@ -5,6 +5,7 @@ use std::io;
 
 use serde_json::json;
 
+use super::render::say;
 use crate::control::client;
 use crate::error::Exit;
 
@@ -40,8 +41,8 @@ impl Failure {
     pub fn report(self, json: bool) -> Exit {
         match (self.quiet, json) {
             (true, _) => {}
-            (false, true) => eprintln!("{}", self.as_json()),
-            (false, false) => eprintln!("{self}"),
+            (false, true) => say(self.as_json()),
+            (false, false) => say(&self),
         }
         self.exit
     }
@@ -114,7 +115,9 @@ fn refused(said: client::Said) -> Failure {
         "task_removed" => Some("put the task back and `daybook reload`; `daybook cancel JOB` gives a job of it up"),
         "not_found" => Some("`daybook jobs` lists jobs"),
         "queue_full" => Some("try again when some are done; `daybook tasks` shows how many wait"),
-        "too_many_jobs" | "stopping" | "history_unreadable" => Some("try again a little later"),
+        "too_many_connections" | "too_many_jobs" | "stopping" | "history_unreadable" => {
+            Some("try again a little later")
+        }
         "already_available" => Some("`daybook why JOB` tells what it waits for"),
         "no_output" => Some("`daybook show JOB` tells how far the job is"),
         "config_invalid" => Some("mend the files; `daybook check` looks at them without a daemon"),

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::render;
+use super::render::say;
 use super::session::Session;
 use crate::control::client::{Error, escaped};
 use crate::core::id::JobId;
@@ -88,7 +89,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     }
     match now {
         Some(now) if !shown.is_empty() => render::jobs(&mut session.out, &shown, now)?,
-        _ => eprintln!("no such jobs"),
+        _ => say("no such jobs"),
     }
     Ok(Exit::Done)
 }

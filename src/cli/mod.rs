@@ -36,6 +36,7 @@ mod wait;
 mod why;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -132,10 +133,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) if json && error.use_stderr() => return misused(&error).report(true),
-        Err(error) => {
-            // Help goes to standard output; a broken pipe there is nobody's mistake.
+        Err(error) if error.use_stderr() => {
+            // Where nobody can be told, the exit code still tells.
             error.print().ok();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return Exit::Usage;
+        }
+        // Help goes to standard output; a broken pipe there is nobody's mistake.
+        Err(help) => {
+            let printed = help.print().and_then(|()| io::stdout().flush());
+            return printed.map_or_else(|error| Failure::from(error).report(json), |()| Exit::Done);
         }
     };
     let mut common = arguments.common;

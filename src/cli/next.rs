@@ -1,6 +1,7 @@
 //! `daybook next`
 
 use super::failure::Failure;
+use super::render::say;
 use super::session::Session;
 use super::table::{Row, text, word};
 use super::time;
@@ -48,7 +49,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     }
     let coming: Vec<Coming> = whole.read_lines()?;
     if coming.is_empty() {
-        eprintln!("nothing is scheduled");
+        say("nothing is scheduled");
         return Ok(Exit::Done);
     }
     let rows: Vec<Row> = coming

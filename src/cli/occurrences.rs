@@ -1,7 +1,7 @@
 //! `daybook occurrences`
 
 use super::failure::Failure;
-use super::render::outcome_colour;
+use super::render::{outcome_colour, say};
 use super::session::Session;
 use super::table::{Row, number, text, word};
 use super::time;
@@ -44,7 +44,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     }
     let occurrences: Vec<OccurrenceView> = whole.read_lines()?;
     if occurrences.is_empty() {
-        eprintln!("no occurrence of task {} is known", args.task);
+        say(format!("no occurrence of task {} is known", args.task));
         return Ok(Exit::Done);
     }
     let rows: Vec<Row> = occurrences

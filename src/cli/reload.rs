@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::failure::Failure;
-use super::render::{Colour, count};
+use super::render::{Colour, count, say};
 use super::session::Session;
 use crate::control::service::Reloaded;
 use crate::error::Exit;
@@ -47,7 +47,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
     }
     session.out.flush()?;
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        say(format!("warning: {warning}"));
     }
     Ok(Exit::Done)
 }

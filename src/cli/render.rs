@@ -1,5 +1,6 @@
 //! How answers look: tables without borders, lists of facts, colours on a terminal only.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use super::table::{self, Column, Row, clean, cut, number, text, word};
@@ -16,6 +17,11 @@ pub struct Out {
     writer: BufWriter<StdoutLock<'static>>,
     colours: bool,
     screen: Option<Screen>,
+}
+
+/// Says something beside the answer, on standard error. Where nobody can be told, the exit code still tells how it ended.
+pub fn say(text: impl Display) {
+    writeln!(io::stderr(), "{text}").ok();
 }
 
 /// The size of a terminal, in characters.
@@ -121,12 +127,13 @@ pub fn outcome_colour(outcome: Outcome) -> Option<Colour> {
     }
 }
 
-/// How far a job is: `30%`, `7`, with its message; empty when it has said nothing.
+/// How far a job is: `30%`, `7`, `12/10` where it has done more than it foresaw, with its message; empty when it has said nothing.
 pub fn progress(progress: &Progress) -> String {
     let Progress { current, total, message } = progress;
     let far = match (*current, *total) {
         (0, 0) => String::new(),
         (current, 0) => current.to_string(),
+        (current, total) if current > total => format!("{current}/{total}"),
         (current, total) => format!("{}%", u128::from(current) * 100 / u128::from(total)),
     };
     // A job says what it likes; no terminal is to obey it.
@@ -197,6 +204,7 @@ mod tests {
         assert_eq!(of(0, 0, ""), "");
         assert_eq!(of(3, 10, ""), "30%");
         assert_eq!(of(7, 0, "users"), "7 users");
+        assert_eq!(of(5, 2, ""), "5/2");
         assert_eq!(of(u64::MAX, u64::MAX, "done"), "100% done");
         assert!(!of(1, 2, "\u{1b}[31mred").contains('\u{1b}'));
     }

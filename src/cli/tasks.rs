@@ -1,7 +1,7 @@
 //! `daybook tasks`
 
 use super::failure::Failure;
-use super::render::Colour;
+use super::render::{Colour, say};
 use super::session::Session;
 use super::table::{Column, Row, number, text, word};
 use super::time;
@@ -31,7 +31,7 @@ pub async fn run(_: Args, session: &mut Session) -> Result<Exit, Failure> {
     }
     let tasks: Vec<TaskView> = whole.read_lines()?;
     if tasks.is_empty() {
-        eprintln!("no task is defined");
+        say("no task is defined");
         return Ok(Exit::Done);
     }
     let rows: Vec<Row> = tasks

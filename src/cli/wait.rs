@@ -43,7 +43,7 @@ pub async fn until_finished(id: JobId, session: &mut Session) -> Result<Exit, Fa
         Some(error) => failure.because(error.to_string()),
         None => failure,
     };
-    Err(match job.attempts {
+    Err(match job.output_bytes {
         0 => failure,
         _ => failure.hint(format!("`daybook output {id}` prints what it said")),
     })

@@ -12,9 +12,10 @@ use super::model::{Config, Keep, Logs};
 use super::outside::{self, Thing};
 use super::problem::{Errors, Place, Report, quoted};
 use super::source::{FILES_BYTES_MAX, FILES_MAX, Seen, Source, expand};
+use super::state_folder;
 use super::table::{Context, Named, Table, did_you_mean, full_name};
 use super::task::{self, DatabaseUse, Statements};
-use super::value::Zones;
+use super::value::{Wrong, Zones};
 use crate::core::limits;
 use crate::database::{Address, Kind};
 
@@ -190,6 +191,9 @@ impl Loader {
         let (state_dir, socket) = (table.path("state_dir"), table.path("socket"));
         config.state_dir = state_dir.unwrap_or_else(|| config.state_dir.clone());
         config.socket = socket.unwrap_or_else(|| config.socket.clone());
+        if let Err(Wrong { message, hint }) = state_folder::check(&config.state_dir) {
+            table.report(table.value_place("state_dir"), "state_dir", message, &hint);
+        }
         table.names("state_dir", Thing::StateFolder(config.state_dir.clone()));
         table.names("socket", Thing::Socket(config.socket.clone()));
         if config.socket.as_os_str().len() > SOCKET_BYTES_MAX {

@@ -11,6 +11,7 @@ use rustix::fs::Access;
 
 use super::keys::nearest;
 use super::problem::{Place, Report, quoted};
+use super::state_folder;
 use super::trust;
 use super::value::Wrong;
 use crate::database::Address;
@@ -113,10 +114,10 @@ impl Thing {
                     "remove it, or let systemd delegate: `Delegate=yes` and `DelegateSubgroup=daemon`",
                 ))
             }
-            Thing::StateFolder(path) => {
-                path.metadata().ok().filter(|found| !found.is_dir())?;
+            Thing::StateFolder(path) if path.metadata().is_ok_and(|found| !found.is_dir()) => {
                 Some(Wrong::new(format!("{} is there and is not a folder", shown(path)), "the daemon could not start"))
             }
+            Thing::StateFolder(path) => state_folder::strangers(path),
             Thing::Socket(path) => {
                 path.symlink_metadata().ok().filter(|found| !found.file_type().is_socket())?;
                 Some(Wrong::new(format!("{} is there and is not a socket", shown(path)), "the daemon could not start"))

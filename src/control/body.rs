@@ -21,6 +21,7 @@ use super::problem::{
 use super::wire::{AddRequest, Fields, Object, Text};
 use crate::core::command::AddJob;
 use crate::core::limits;
+use crate::core::time::Timestamp;
 
 /// A body must have arrived as a whole after this time.
 const BODY_TIME_MAX: Duration = Duration::from_secs(60);
@@ -170,10 +171,10 @@ fn without_place(error: &serde_json::Error) -> String {
 ///
 /// What the text alone shows to be wrong refuses the call as a whole, with the line, before anything
 /// is added; what only the state can refuse is answered for each job.
-pub fn jobs(bytes: &[u8], format: Format) -> Result<Vec<AddJob>, Problem> {
+pub fn jobs(bytes: &[u8], format: Format, now: Timestamp) -> Result<Vec<AddJob>, Problem> {
     match format {
-        Format::Json => array(bytes),
-        Format::Lines => lines(bytes),
+        Format::Json => array(bytes, now),
+        Format::Lines => lines(bytes, now),
     }
 }
 
@@ -181,13 +182,15 @@ fn too_many() -> Problem {
     Problem::new(TOO_MANY_PER_CALL, format!("at most {} jobs are taken in one call", limits::JOBS_PER_CALL_MAX))
 }
 
-fn array(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
+fn array(bytes: &[u8], now: Timestamp) -> Result<Vec<AddJob>, Problem> {
     if let Ok(requests) = serde_json::from_slice::<Vec<Object<AddRequest<'_>>>>(bytes) {
         if requests.len() > limits::JOBS_PER_CALL_MAX {
             return Err(too_many());
         }
         let jobs = requests.into_iter().enumerate();
-        return jobs.map(|(i, Object(request))| request.into_job().map_err(|e| e.in_line("element", i + 1))).collect();
+        return jobs
+            .map(|(i, Object(request))| request.into_job(now).map_err(|e| e.in_line("element", i + 1)))
+            .collect();
     }
     let elements: Vec<&RawValue> =
         serde_json::from_slice(bytes).map_err(|e| Problem::new(INVALID_JSON, e.to_string()))?;
@@ -197,7 +200,7 @@ fn array(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
     Err(Problem::new(INVALID_JSON, "the array could not be read"))
 }
 
-fn lines(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
+fn lines(bytes: &[u8], now: Timestamp) -> Result<Vec<AddJob>, Problem> {
     let mut jobs = Vec::new();
     let mut start = 0;
     let ends = memchr::memchr_iter(b'\n', bytes).chain(std::iter::once(bytes.len()));
@@ -210,7 +213,7 @@ fn lines(bytes: &[u8]) -> Result<Vec<AddJob>, Problem> {
         if jobs.len() == limits::JOBS_PER_CALL_MAX {
             return Err(too_many());
         }
-        let job = parse::<AddRequest<'_>>(line).and_then(AddRequest::into_job);
+        let job = parse::<AddRequest<'_>>(line).and_then(|request| request.into_job(now));
         jobs.push(job.map_err(|e| e.in_line("line", i + 1))?);
     }
     Ok(jobs)
@@ -257,25 +260,26 @@ mod tests {
     #[test]
     fn a_bulk_call_names_the_line() {
         let good = r#"{"task":"t"}"#;
-        assert_eq!(jobs(format!("{good}\r\n\n{good}").as_bytes(), Format::Lines).unwrap().len(), 2);
-        let problem = jobs(format!("{good}\n\n{{\"tsk\":1}}\n").as_bytes(), Format::Lines).unwrap_err();
+        assert_eq!(jobs(format!("{good}\r\n\n{good}").as_bytes(), Format::Lines, Timestamp(0)).unwrap().len(), 2);
+        let problem = jobs(format!("{good}\n\n{{\"tsk\":1}}\n").as_bytes(), Format::Lines, Timestamp(0)).unwrap_err();
         assert_eq!((problem.kind, problem.line), (UNKNOWN_FIELD, Some(3)));
         let problem =
-            jobs(format!("[{good},{{\"task\":\"t\",\"priority\":10}}]").as_bytes(), Format::Json).unwrap_err();
+            jobs(format!("[{good},{{\"task\":\"t\",\"priority\":10}}]").as_bytes(), Format::Json, Timestamp(0))
+                .unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
-        let problem = jobs(format!("[{good},[\"t\"]]").as_bytes(), Format::Json).unwrap_err();
+        let problem = jobs(format!("[{good},[\"t\"]]").as_bytes(), Format::Json, Timestamp(0)).unwrap_err();
         assert_eq!((problem.kind, problem.line), (INVALID_VALUE, Some(2)));
-        let problem = jobs(format!("[{good}").as_bytes(), Format::Json).unwrap_err();
+        let problem = jobs(format!("[{good}").as_bytes(), Format::Json, Timestamp(0)).unwrap_err();
         assert_eq!(problem.kind, INVALID_JSON);
-        assert!(jobs(b"", Format::Lines).unwrap().is_empty());
-        assert!(jobs(b"[]", Format::Json).unwrap().is_empty());
+        assert!(jobs(b"", Format::Lines, Timestamp(0)).unwrap().is_empty());
+        assert!(jobs(b"[]", Format::Json, Timestamp(0)).unwrap().is_empty());
     }
 
     #[test]
     fn a_bulk_call_is_bounded() {
         let many = vec![r#"{"task":"t"}"#; limits::JOBS_PER_CALL_MAX + 1];
         for (text, format) in [(many.join("\n"), Format::Lines), (format!("[{}]", many.join(",")), Format::Json)] {
-            assert_eq!(jobs(text.as_bytes(), format).unwrap_err().kind, TOO_MANY_PER_CALL);
+            assert_eq!(jobs(text.as_bytes(), format, Timestamp(0)).unwrap_err().kind, TOO_MANY_PER_CALL);
         }
     }
 

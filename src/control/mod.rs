@@ -10,6 +10,7 @@ pub mod client;
 mod handlers;
 mod lines;
 mod live;
+mod places;
 pub mod problem;
 mod query;
 mod reply;
@@ -18,5 +19,6 @@ pub mod service;
 pub mod status;
 pub mod wire;
 
-pub use server::{CONNECTIONS_MAX, serve};
+pub use places::CONNECTIONS_MAX;
+pub use server::serve;
 pub use service::{Refusal, Service};

@@ -2,16 +2,17 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::io::Write;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{Method, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Response};
 use axum::response::IntoResponse;
-use futures_util::future::Either;
+use futures_util::future::{Either, TryFutureExt};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as HyperService, service_fn};
@@ -19,19 +20,22 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::handlers::{App, add, router};
+use super::places::{CONNECTIONS_MAX, Held, Place, Places};
 use super::problem::{Problem, TOO_MANY_CONNECTIONS};
 use super::service::Service;
 use crate::descriptors::{Purpose, are_short};
 
-/// Connections that are open at once; more are told so and closed.
-pub const CONNECTIONS_MAX: usize = 1024;
 /// A connection that has sent no whole request head for this long is closed.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long a stop waits for answers that are under way.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// Connections that are being told at once that there is no place for them; the next one waits for its turn.
+const REFUSALS_MAX: usize = 16;
+/// How long such a one may take to ask, so that it can be answered.
+const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
 /// After a failed accept (no free file descriptor), the next is tried this much later.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -70,18 +74,12 @@ struct Surroundings {
 }
 
 /// What a connection is told for which there is no place.
-fn full() -> Vec<u8> {
-    let why = format!("{CONNECTIONS_MAX} connections are open, or no file descriptor is left for one more; try again");
-    let problem = Problem::new(TOO_MANY_CONNECTIONS, why);
-    let mut body = Vec::new();
-    problem.write(&mut body);
-    let length = body.len();
-    let mut answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n\
-         content-type: application/problem+json\r\ncontent-length: {length}\r\n\r\n"
-    )
-    .into_bytes();
-    answer.append(&mut body);
+fn full() -> Response<Body> {
+    let why = format!(
+        "{CONNECTIONS_MAX} connections are open and being answered, or no file descriptor is left for one more"
+    );
+    let mut answer = Problem::new(TOO_MANY_CONNECTIONS, why).into_response();
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 
@@ -90,10 +88,10 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
     let router = router(service.clone());
     let graceful = GracefulShutdown::new();
     let (stopper, stopped) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Places::default());
+    let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIME_MAX).max_headers(64);
-    let full = full();
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -104,28 +102,60 @@ pub async fn serve(listener: UnixListener, service: Arc<dyn Service>, stop: impl
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let place = places.clone().try_acquire_owned().ok().filter(|_| !are_short(&stream, Purpose::Connection));
-        let Some(place) = place else {
-            // A fresh socket takes so little at once; who does not read it has been told as well as can be.
-            stream.into_std().and_then(|mut stream| stream.write_all(&full)).ok();
-            continue;
-        };
-        let serving = connection(&builder, stream, service.clone(), router.clone(), Stop(stopped.clone()), &graceful);
-        tokio::spawn(async move {
-            serving.await;
-            drop(place);
-        });
+        match admit(stream, &places).await {
+            Ok((stream, place)) => {
+                let place = Arc::new(place);
+                let stop = Stop(stopped.clone());
+                let answer = (service.clone(), router.clone());
+                tokio::spawn(place.clone().hold(connection(&builder, stream, place, answer, stop, &graceful)));
+            }
+            Err(stream) => tokio::select! {
+                () = &mut stop => break,
+                turn = refusals.clone().acquire_owned() => drop(tokio::spawn(refuse(stream, turn.ok()))),
+            },
+        }
     }
     drop(listener);
     stopper.send_replace(true);
     tokio::time::timeout(STOP_TIME_MAX, graceful.shutdown()).await.ok();
 }
 
+/// A place for a new connection, that of an idle one if need be; the connection itself if there is none.
+async fn admit(stream: UnixStream, places: &Arc<Places>) -> Result<(UnixStream, Place), UnixStream> {
+    if !are_short(&stream, Purpose::Connection)
+        && let Some(place) = places.take()
+    {
+        return Ok((stream, place));
+    }
+    if !places.make_room().await {
+        return Err(stream);
+    }
+    // It gets the descriptor that has just become free, so that those which are kept stay so.
+    let Ok(moved) = stream.as_fd().try_clone_to_owned().map(std::os::unix::net::UnixStream::from) else {
+        return Err(stream);
+    };
+    let short = are_short(&moved, Purpose::Connection);
+    match places.take().filter(|_| !short) {
+        Some(place) => UnixStream::from_std(moved).map(|moved| (moved, place)).map_err(|_| stream),
+        None => Err(stream),
+    }
+}
+
+/// Tells a connection that there is no place for it, in answer to what it asks.
+async fn refuse(stream: UnixStream, _turn: Option<OwnedSemaphorePermit>) {
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(REFUSAL_TIME_MAX).max_headers(64);
+    let answer = service_fn(|_: Request<Incoming>| std::future::ready(Ok::<_, Infallible>(full())));
+    let told = builder.serve_connection(TokioIo::new(stream), answer);
+    // Who asks nothing, or does not read the answer, has been told as well as can be.
+    tokio::time::timeout(2 * REFUSAL_TIME_MAX, told).await.ok();
+}
+
 fn connection(
     builder: &http1::Builder,
     stream: UnixStream,
-    service: App,
-    router: Router,
+    place: Arc<Place>,
+    (service, router): (App, Router),
     stop: Stop,
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -133,12 +163,15 @@ fn connection(
     let surroundings = Surroundings { caller, stop };
     let rest = TowerToHyperService::new(router);
     let answer = service_fn(move |request: Request<Incoming>| {
+        let busy = place.busy();
         // Adding is most of what a busy daemon is asked, so it does not go through the router.
-        if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
+        let answer = if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
             let service = service.clone();
-            return Either::Left(async move { Ok(add::add(&*service, request).await.into_response()) });
-        }
-        Either::Right(routed(rest.clone(), surroundings.clone(), request))
+            Either::Left(async move { Ok(add::add(&*service, request).await.into_response()) })
+        } else {
+            Either::Right(routed(rest.clone(), surroundings.clone(), request))
+        };
+        answer.map_ok(|answer: Response<Body>| answer.map(|body| Held::new(body, busy)))
     });
     let serving = graceful.watch(builder.serve_connection(TokioIo::new(stream), answer));
     async move {

@@ -84,7 +84,7 @@ fields!(AddRequest, "task", "args", "key", "priority", "at", "in");
 
 impl AddRequest<'_> {
     /// The command, with every bound checked that needs no state.
-    pub fn into_job(self) -> Result<AddJob, Problem> {
+    pub fn into_job(self, now: Timestamp) -> Result<AddJob, Problem> {
         let invalid = |detail: String| Problem::new(INVALID_VALUE, detail);
         let task = self.task.ok_or_else(|| invalid("`task` is missing".into()))?.0;
         if task.is_empty() || task.len() > limits::TASK_NAME_BYTES_MAX {
@@ -93,7 +93,7 @@ impl AddRequest<'_> {
         }
         let when = match (self.at, self.wait) {
             (None, None) => When::Now,
-            (Some(at), None) => When::At(at.0.parse::<Timestamp>().map_err(|e| invalid(format!("`at`: {e}")))?),
+            (Some(at), None) => When::At(instant(&at.0, now).map_err(|e| invalid(format!("`at`: {e}")))?),
             (None, Some(wait)) => When::In(wait.0),
             (Some(_), Some(_)) => return Err(invalid("`at` and `in` exclude each other".into())),
         };
@@ -108,6 +108,12 @@ impl AddRequest<'_> {
         job.validate().map_err(|e| invalid(e.to_string()))?;
         Ok(job)
     }
+}
+
+/// The instant that a job is to wait for, no further off than it may be told to wait.
+fn instant(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    let at: Timestamp = text.parse()?;
+    Wait::bounded(at.since(now)).map(|_| at)
 }
 
 /// JSON text without line breaks: lists are one object a line.
@@ -140,7 +146,7 @@ impl Wait {
     fn bounded(duration: Duration) -> Result<Wait, String> {
         match duration <= limits::DURATION_MAX {
             true => Ok(Wait(duration)),
-            false => Err("at most 100 years are taken".into()),
+            false => Err("at most 100 years from now are taken".into()),
         }
     }
 }
@@ -273,7 +279,10 @@ mod tests {
     use super::*;
 
     fn job(text: &str) -> Result<AddJob, String> {
-        serde_json::from_str::<AddRequest>(text).map_err(|e| e.to_string())?.into_job().map_err(|e| e.detail)
+        serde_json::from_str::<AddRequest>(text)
+            .map_err(|e| e.to_string())?
+            .into_job(Timestamp(0))
+            .map_err(|e| e.detail)
     }
 
     #[test]

@@ -2,7 +2,6 @@
 //! signals, timers and the socket share.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -116,12 +115,7 @@ impl Daemon {
 
     /// What is no longer kept is to be dropped soon, and not only at the next round.
     pub fn ask_for_retention(&self) {
-        self.attempts.retention_asked.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether somebody has asked for that since this was last looked at.
-    pub fn retention_was_asked(&self) -> bool {
-        self.attempts.retention_asked.swap(false, Ordering::Relaxed)
+        self.attempts.retention.ask();
     }
 
     /// A sweep is to be made at once, and nobody waits for it.

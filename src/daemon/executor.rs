@@ -2,7 +2,6 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -58,8 +57,6 @@ pub struct Attempts {
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
     /// Every attempt that was started, until its end has been handed to the engine.
     known: Mutex<HashMap<(JobId, u32), Known>>,
-    /// What is no longer kept is to be dropped soon.
-    pub(super) retention_asked: AtomicBool,
     pub(super) retention: Arc<Retention>,
     /// Why all that runs was told to end, if it was: what ends early is then to be resumed.
     stopping: Mutex<Option<&'static str>>,
@@ -81,7 +78,6 @@ impl Attempts {
             commands,
             workers: Mutex::default(),
             known: Mutex::default(),
-            retention_asked: AtomicBool::new(false),
             retention,
             stopping: Mutex::default(),
         })

@@ -76,7 +76,7 @@ pub async fn run(daemon: Arc<Daemon>, tick: Arc<Notify>) {
             headed = now;
             daemon.mark_head().await;
         }
-        let asked = daemon.retention_was_asked();
+        let asked = daemon.attempts().retention.was_asked();
         if asked || retained.is_none_or(|last| now.saturating_sub(last) >= RETAIN_EVERY) {
             retained = Some(now);
             daemon.retain().await;

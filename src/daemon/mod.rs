@@ -12,6 +12,7 @@ mod housekeeping;
 mod lists;
 mod manager;
 mod options;
+mod passes;
 mod progress;
 mod retention;
 mod service;

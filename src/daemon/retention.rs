@@ -1,6 +1,7 @@
 //! Dropping what is no longer kept of the daemon's own: history, generations of the journal, outputs. When that is done
 //! is up to `housekeeping`, to a sweep that finds it overdue, and to the worker `clean-logs`, which tells of it in its result.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
@@ -20,6 +21,8 @@ pub struct Retention {
     pub(super) outputs: Outputs,
     /// Since it was last told. Locked while something is dropped: two rounds at once would count it twice.
     dropped: Mutex<Dropped>,
+    /// Somebody does not want to wait for the next round.
+    asked: AtomicBool,
 }
 
 /// How much was dropped: pieces and their bytes on disk.
@@ -67,7 +70,17 @@ impl Dropped {
 
 impl Retention {
     pub fn new(archive: Arc<Archive>, upkeep: Arc<dyn Upkeep>, outputs: Outputs) -> Arc<Retention> {
-        Arc::new(Retention { archive, upkeep, outputs, dropped: Mutex::default() })
+        Arc::new(Retention { archive, upkeep, outputs, dropped: Mutex::default(), asked: AtomicBool::new(false) })
+    }
+
+    /// What is no longer kept is to be dropped soon, and not only at the next round.
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody has asked for that since this was last looked at.
+    pub fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::Relaxed)
     }
 
     /// Drops what `config` does not keep. It blocks.

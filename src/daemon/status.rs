@@ -60,8 +60,13 @@ fn look(machine: &Machine) -> Seen {
     }
 }
 
-/// The jobs of removed tasks, and how many there are.
-type Orphans = Vec<(Box<str>, u64)>;
+/// The live jobs of a task that is no longer in the config.
+struct Orphans {
+    task: Box<str>,
+    live: u64,
+    /// Those that do not run to their end.
+    waiting: u64,
+}
 
 impl Daemon {
     pub(super) async fn status_now(&self) -> Result<Status, Refusal> {
@@ -69,10 +74,10 @@ impl Daemon {
         let seen = self.engine().act(move |machine, _| look(machine)).await?;
         let (mut seen, removed) = blocking(move || Ok(with_removed(seen))).await?;
         let orphans = match removed.is_empty() {
-            true => Orphans::new(),
+            true => Vec::new(),
             false => self.engine().read(move |state| orphans(state, removed)).await?,
         };
-        seen.jobs.orphaned = orphans.iter().map(|(_, jobs)| jobs).sum();
+        seen.jobs.orphaned = orphans.iter().map(|one| one.live).sum();
         let (archive, upkeep, state_dir) = (self.archive.clone(), self.upkeep(), config.state_dir.clone());
         let now = SystemClock.now().wall;
         let gathered = move || {
@@ -134,9 +139,13 @@ fn with_removed(seen: Seen) -> (Seen, Vec<(TaskId, Box<str>)>) {
     (seen, removed)
 }
 
-fn orphans(state: &State, removed: Vec<(TaskId, Box<str>)>) -> Orphans {
-    let live = |task: &TaskId| state.index().queues.get(task).map(|queue| u64::from(queue.live));
-    removed.into_iter().filter_map(|(task, name)| Some((name, live(&task)?))).collect()
+fn orphans(state: &State, removed: Vec<(TaskId, Box<str>)>) -> Vec<Orphans> {
+    let of_task = |(id, task): (TaskId, Box<str>)| {
+        let queue = state.index().queues.get(&id)?;
+        let live = u64::from(queue.live);
+        Some(Orphans { task, live, waiting: live.saturating_sub(queue.running.len() as u64) })
+    };
+    removed.into_iter().filter_map(of_task).collect()
 }
 
 /// What is gathered beside the engine.
@@ -153,7 +162,7 @@ struct Lists {
 }
 
 impl Lists {
-    fn gather(seen: &Seen, orphans: &Orphans, archive: &Archive, now: Timestamp) -> Lists {
+    fn gather(seen: &Seen, orphans: &[Orphans], archive: &Archive, now: Timestamp) -> Lists {
         let picture = &seen.picture;
         let tasks = picture.tasks.values().filter(|task| !task.removed);
         let tasks = tasks.fold(TaskCounts::default(), |counts, task| TaskCounts {
@@ -164,7 +173,7 @@ impl Lists {
         running.sort_by_key(|(_, running)| running.started);
         let running = running.into_iter().take(SHOWN_MAX).filter_map(|(id, _)| picture.jobs.get(*id));
         let mut waiting = interrupted(picture, &seen.interrupted);
-        waiting.extend(orphans.iter().map(|(task, jobs)| orphaned(task, *jobs)));
+        waiting.extend(orphans.iter().filter(|one| one.waiting > 0).map(orphaned));
         waiting.extend(discarded(picture, archive, now));
         // What is only counted: more than are looked at.
         let unseen = seen.jobs.interrupted.saturating_sub(seen.interrupted.len() as u64);
@@ -242,11 +251,11 @@ fn kind(job: &Job) -> WaitingKind {
     }
 }
 
-fn orphaned(task: &str, jobs: u64) -> Waiting {
+fn orphaned(Orphans { task, waiting, .. }: &Orphans) -> Waiting {
     Waiting {
         kind: WaitingKind::Orphaned,
-        task: task.into(),
-        jobs,
+        task: task.clone(),
+        jobs: *waiting,
         job: None,
         reason: "is no longer in the config, and jobs of it wait for its return".into(),
         commands: vec![format!("daybook jobs --orphaned --task {task}").into()],

@@ -7,13 +7,11 @@
 //! act of the engine like any other; then at a picture of the state, and at files, beside the engine.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared};
-
 use super::executor::Attempts;
+use super::passes::Passes;
 use super::retention::Retention;
 use crate::clock::{Clock, SystemClock};
 use crate::core::lifecycle::JobState;
@@ -35,25 +33,14 @@ pub struct Sweeper {
     attempts: Arc<Attempts>,
     kept: Arc<Retention>,
     state_dir: PathBuf,
-    /// The real one and the dry one that run, or wait for the other to end.
-    running: Mutex<[Option<Running>; 2]>,
-    /// Held while one runs.
-    one: tokio::sync::Mutex<()>,
-    /// When the last real one ended, by the time awake.
-    ended: Mutex<Duration>,
+    passes: Arc<Passes>,
 }
-
-type Running = Shared<BoxFuture<'static, Result<Arc<Report>, Gone>>>;
 
 /// What a start has found and mended before the engine ran.
 #[derive(Debug, Default)]
 pub struct AtStart {
     pub mended: Vec<Finding>,
     pub left: Vec<Finding>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Does what blocks on a thread for that; a panic in there goes on here.
@@ -72,15 +59,14 @@ impl Sweeper {
             kept: attempts.retention.clone(),
             state_dir: attempts.config().state_dir.clone(),
             attempts,
-            running: Mutex::default(),
-            one: tokio::sync::Mutex::new(()),
-            ended: Mutex::new(SystemClock.now().awake),
+            passes: Passes::new(),
         })
     }
 
     /// Sweeps, or joins the sweep of the same kind that runs already.
     pub async fn sweep(self: &Arc<Self>, door: Door, dry_run: bool) -> Result<Report, Gone> {
-        let (running, joined) = self.begin(dry_run, |this| async move { this.pass(door, dry_run).await }.boxed());
+        let this = self.clone();
+        let (running, joined) = self.passes.begin(dry_run, async move { this.pass(door, dry_run).await });
         let report = running.await?;
         Ok(Report { joined, ..(*report).clone() })
     }
@@ -93,20 +79,17 @@ impl Sweeper {
 
     /// Goes on with the sweep that the start of the daemon has begun.
     pub async fn start(self: &Arc<Self>, sweep: Sweep, found: AtStart) -> Result<(), Gone> {
-        let pass = |this: Arc<Self>| {
-            async move {
-                let sweep = this.note(sweep, found.mended, found.left).await?;
-                this.rest(sweep).await
-            }
-            .boxed()
+        let this = self.clone();
+        let pass = async move {
+            let sweep = this.note(sweep, found.mended, found.left).await?;
+            this.rest(sweep).await
         };
-        self.begin(false, pass).0.await.map(drop)
+        self.passes.begin(false, pass).0.await.map(drop)
     }
 
     /// Waits for the end of the real sweep that runs, if one does.
     pub async fn wait(&self) {
-        let running = lock(&self.running)[0].clone();
-        if let Some(running) = running {
+        if let Some(running) = self.passes.real() {
             // Whoever has asked for it is told how it ended.
             let _: Result<Arc<Report>, Gone> = running.await;
         }
@@ -114,44 +97,7 @@ impl Sweeper {
 
     /// How long it is until the next one is due, `every` so often.
     pub fn due_in(&self, every: Duration) -> Duration {
-        (*lock(&self.ended) + every).saturating_sub(SystemClock.now().awake)
-    }
-
-    /// The sweep of this kind that runs, or else a new one; and whether it ran already.
-    fn begin(
-        self: &Arc<Self>,
-        dry_run: bool,
-        pass: impl FnOnce(Arc<Self>) -> BoxFuture<'static, Result<Report, Gone>>,
-    ) -> (Running, bool) {
-        let mut running = lock(&self.running);
-        let place = &mut running[usize::from(dry_run)];
-        if let Some(running) = place {
-            return (running.clone(), true);
-        }
-        let (this, pass) = (self.clone(), pass(self.clone()));
-        // A task of its own: it comes to its end whoever waits for it.
-        let task = tokio::spawn(async move {
-            let _one = this.one.lock().await;
-            let report = pass.await;
-            if !dry_run {
-                *lock(&this.ended) = SystemClock.now().awake;
-            }
-            // From here on, who asks is not told of what has been: it may be that he has just broken something.
-            lock(&this.running)[usize::from(dry_run)] = None;
-            report.inspect(tell).map(Arc::new)
-        });
-        let this = self.clone();
-        let shared = async move {
-            task.await.unwrap_or_else(|error| {
-                // A panic in there is a bug of one sweep; the next one is a new one.
-                tracing::error!(%error, "a sweep has panicked");
-                lock(&this.running)[usize::from(dry_run)] = None;
-                Err(Gone)
-            })
-        };
-        let shared: Running = shared.boxed().shared();
-        *place = Some(shared.clone());
-        (shared, false)
+        self.passes.due_in(every)
     }
 
     async fn pass(&self, door: Door, dry_run: bool) -> Result<Report, Gone> {
@@ -329,15 +275,5 @@ impl Sweeper {
             sweep
         };
         self.engine.act(note).await
-    }
-}
-
-/// Logs what was found.
-fn tell(report: &Report) {
-    let (door, dry_run) = (report.door.name(), report.dry_run);
-    for finding in &report.findings {
-        let (invariant, subject) = (&*finding.invariant, &*finding.subject);
-        let (explanation, action) = (&*finding.explanation, &*finding.action);
-        tracing::info!(invariant, subject, explanation, action, door, dry_run, "sweep found something");
     }
 }

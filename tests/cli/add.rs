@@ -37,6 +37,7 @@ fn wait() {
     script.run("add quick --wait");
     script.run("add quick --wait --json");
     script.run("add quick --arg fail=true --wait");
+    script.run("add quick --arg fail=true --arg quiet=true --wait");
     script.run("add quick --arg fail=true --wait --json");
     insta::assert_snapshot!(script.text);
 }

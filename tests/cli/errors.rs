@@ -77,6 +77,36 @@ fn a_closed_pipe_is_no_error() {
 }
 
 #[test]
+fn what_cannot_be_written_is_an_error() {
+    let script = Script::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let config = script.served.folder.path().join("daybook.toml");
+    std::fs::write(&config, "").unwrap();
+    for words in ["help", "--help", "add --help", "--version", "completions bash", "check", "status", "jobs --json"] {
+        let mut command = daybook();
+        command.arg("--socket").arg(&script.served.socket).arg("--config").arg(&config);
+        command.args(words.split(' ')).stdout(full()).stderr(Stdio::piped());
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(74), "{words}: {said}");
+        assert!(said.contains("failed to write to standard output"), "{words}: {said}");
+    }
+    for (words, code) in [("frobnicate", 2), ("show 99", 1), ("next mail", 0)] {
+        let mut command = daybook();
+        command.arg("--socket").arg(&script.served.socket).args(words.split(' '));
+        assert_eq!(command.stderr(full()).status().unwrap().code(), Some(code), "{words}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_enough_of_the_help_is_no_error() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = daybook().arg("help").stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[test]
 fn a_daemon_that_goes_away_cannot_be_reached() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("s");

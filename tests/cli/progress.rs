@@ -10,5 +10,7 @@ fn progress() {
     script.run("progress 1 2 --job 7");
     script.run("progress 1 2");
     script.run("progress -1 2 --job 3");
+    // More than was foreseen: it is taken, and shown as it was given.
+    script.run("progress 5 2 --job 3").run("show 3").run("show 3 --json");
     insta::assert_snapshot!(script.text);
 }

@@ -250,6 +250,23 @@ tasks.d/a.toml:3:11: task.relative.command: `tasks.d/../a-program`: No such file
 }
 
 #[test]
+fn a_state_folder_that_is_somebody_elses_is_warned_of() {
+    let folder = folder(&[("daybook.toml", "state_dir = 'state'"), ("state/journal/head", ""), ("state/lock", "")]);
+    assert_eq!(warnings(&folder), [""; 0]);
+    for name in ["b", "a"] {
+        write(&folder, &format!("state/{name}"), "");
+    }
+    let said =
+        "daybook.toml:1:13: state_dir: `state` holds what is not Daybook's: `a`, `b`; give Daybook a folder of its own";
+    assert_eq!(warnings(&folder), [said]);
+    for number in 0..100 {
+        write(&folder, &format!("state/{number}"), "");
+    }
+    let said = warnings(&folder).join("\n");
+    assert!(said.contains(" and more; give"), "{said}");
+}
+
+#[test]
 fn a_folder_that_is_included_by_default_need_not_be_there() {
     assert_eq!(warnings(&folder(&[("daybook.toml", GOOD)])), [""; 0]);
 }

@@ -3,6 +3,10 @@
 use std::io::Write;
 use std::net::Shutdown;
 
+use daybook::control::CONNECTIONS_MAX;
+use daybook::control::client::{self, Client, Kind};
+use hyper::Method;
+
 use crate::get;
 use crate::support::Served;
 use crate::wire::Connection;
@@ -100,19 +104,60 @@ fn more_large_bodies_than_there_is_room_for_take_turns() {
     });
 }
 
-#[test]
-fn one_connection_too_many_is_told_so_and_the_others_go_on() {
-    use daybook::control::CONNECTIONS_MAX;
+/// Both ends of each connection are in this process.
+fn allow_many_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};
-    // Both ends of each connection are in this process.
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum;
     setrlimit(Resource::Nofile, files).unwrap();
+}
+
+#[test]
+fn idle_connections_lock_nobody_out() {
+    allow_many_files();
     let served = Served::start();
-    let mut open: Vec<Connection> = (0..CONNECTIONS_MAX).map(|_| Connection::open(&served.socket)).collect();
-    // Once the last one is answered, all are accepted.
-    assert_eq!(open[CONNECTIONS_MAX - 1].request("GET", "/healthz", &[], b"").status, 200);
-    let told = Connection::open(&served.socket).reply();
+    let mut kept = Connection::open(&served.socket);
+    assert_eq!(kept.request("GET", "/healthz", &[], b"").status, 200);
+    // Silent ones, of which some have begun to ask.
+    let mut silent: Vec<Connection> = (0..CONNECTIONS_MAX - 1).map(|_| Connection::open(&served.socket)).collect();
+    silent[1].send(b"GET /healthz HTTP/1.1\r\nhost");
+    for _ in 0..100 {
+        assert_eq!(get(&served, "/healthz").status, 200);
+    }
+    let mut more: Vec<Connection> = (0..100).map(|_| Connection::open(&served.socket)).collect();
+    assert_eq!(more[99].request("GET", "/healthz", &[], b"").status, 200);
+    assert!(silent[0].is_closed() && silent[1].is_closed(), "the oldest have made room");
+    assert_eq!(silent[CONNECTIONS_MAX - 2].request("GET", "/healthz", &[], b"").status, 200);
+    assert_eq!(kept.request("GET", "/healthz", &[], b"").status, 200, "who has been served goes later");
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_and_the_others_go_on() {
+    allow_many_files();
+    let served = Served::start();
+    let follow = |_| {
+        let mut connection = Connection::open(&served.socket);
+        connection.send(b"GET /v1/journal?follow=1 HTTP/1.1\r\nhost: d\r\n\r\n");
+        connection
+    };
+    let mut open: Vec<Connection> = (0..CONNECTIONS_MAX).map(follow).collect();
+    for connection in &mut open {
+        assert_eq!(connection.head().0, 200);
+    }
+    let told = get(&served, "/healthz");
     assert_eq!((told.status, told.json()["code"].as_str()), (503, Some("too_many_connections")));
-    assert_eq!(open[0].request("GET", "/healthz", &[], b"").status, 200);
+    assert_eq!(told.header("connection"), Some("close"));
+    assert_eq!(told.header("retry-after"), Some("1"));
+    // Also Daybook's own client says so.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let asked = runtime.block_on(async {
+        let mut client = Client::connect(&served.socket).await.unwrap();
+        client.ask(Method::GET, "/v1/status", Kind::Json, "").await.map(drop)
+    });
+    assert!(matches!(asked, Err(client::Error::Refused(said)) if said.code == "too_many_connections"));
+    for connection in &mut open {
+        assert!(connection.chunk().is_some());
+    }
+    drop(open.pop());
+    while get(&served, "/healthz").status == 503 {}
 }

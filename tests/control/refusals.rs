@@ -17,7 +17,10 @@ fn bodies() {
         (r#"{"task":["mail"]}"#, "invalid_value", "`task`"),
         (r#"{"task":"mail","priority":"high"}"#, "invalid_value", "`priority`"),
         (r#"{"task":"mail","in":"soon"}"#, "invalid_value", "`in`"),
+        (r#"{"task":"mail","in":"1000y"}"#, "invalid_value", "`in`: at most 100 years from now"),
         (r#"{"task":"mail","at":"noon"}"#, "invalid_value", "`at`"),
+        (r#"{"task":"mail","at":"9999-12-31T23:59:59Z"}"#, "invalid_value", "`at`: at most 100 years from now"),
+        (r#"[{"task":"mail","at":"9999-12-31T23:59:59Z"}]"#, "invalid_value", "element 1: `at`: at most 100 years"),
     ] {
         let reply = post(&served, "/v1/jobs", body);
         assert_eq!((reply.status, reply.code().as_str()), (400, code), "{body}");

@@ -94,6 +94,27 @@ async fn keys_of_every_type_other_names_and_where() {
 }
 
 #[tokio::test]
+async fn users_whose_key_is_null_are_left_alone_and_told_of() {
+    for site in Site::servers() {
+        for index in ["", "CREATE INDEX seen ON users (is_active, last_login_at, created_at)"] {
+            site.run("CREATE TABLE users (id int UNIQUE, is_active boolean, last_login_at date, created_at date)")
+                .await;
+            site.run("INSERT INTO users VALUES (1, true, NULL, '2020-01-01'), (NULL, true, NULL, '2020-01-01')").await;
+            site.run("INSERT INTO users VALUES (NULL, true, '2020-01-01', NULL), (NULL, false, '2020-01-01', NULL)")
+                .await;
+            if !index.is_empty() {
+                site.run(index).await;
+            }
+            let outcome = site.work(chunks_of(7)).await;
+            assert!(outcome.lines.contains("left alone 2 users whose key, column `id` of"), "{}", outcome.lines);
+            let result = outcome.ok();
+            assert_eq!((&result["passivated"], &result["without_key"]), (&json!(1), &json!(2)), "{result}");
+            site.run("DROP TABLE users").await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn moments_of_every_type_and_those_that_are_none() {
     for site in Site::servers() {
         let (types, never): (&[&str], &[&str]) = match site.kind {

@@ -43,6 +43,8 @@ fn what_changed_is_said_by_the_command_in_the_log_and_in_the_journal() {
     let before = seq(&daemon);
     assert_eq!(reload(&place).1, "reloaded; nothing has changed\nswept: 0 findings, 0 fixed\n");
     assert_eq!(seq(&daemon), before + 1, "of which only the sweep is noted");
+    let checked = place.cli(["check"]);
+    assert!(said(&checked).contains(": no errors, 1 task"), "its own state folder is nothing to warn of");
     daemon.stop();
     assert_eq!(reload(&place).0, 4, "nobody is there to reload");
 }

@@ -132,6 +132,23 @@ fn jobs_of_a_task_that_has_gone_wait_for_its_return() {
 }
 
 #[test]
+fn a_running_job_of_a_task_that_has_gone_waits_for_nobody() {
+    let place = Place::new("[task.long]\nshell = \"exec sleep 1000\"");
+    let daemon = place.start();
+    let job = daemon.add(json!({ "task": "long" }));
+    daemon.wait_state(job, "running");
+    place.configure("", "[task.other]\nshell = \"true\"");
+    daemon.post("/v1/reload", json!({}));
+    let seen = status(&daemon);
+    assert_eq!(
+        (&seen["jobs"]["orphaned"], &seen["waiting"], &seen["health"]),
+        (&json!(1), &json!([]), &json!("healthy"))
+    );
+    let report = daemon.post("/v1/repair", json!({ "dry_run": true }));
+    assert_eq!(report["findings"][0]["explanation"], "it is no longer in the config, and a job of it runs", "{report}");
+}
+
+#[test]
 fn a_daemon_that_stops_says_so() {
     let place = Place::new("[task.long]\nshell = \"trap '' TERM; exec sleep 1000\"");
     let daemon = place.start();

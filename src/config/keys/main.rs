@@ -12,7 +12,8 @@ pub const MAIN: Section = Section {
             "state_dir",
             Kind::Path,
             Shown::Default(r#""/var/lib/daybook""#),
-            "The folder of the journal, the history and the outputs. One daemon at a time; a change takes a restart.",
+            "The folder of the journal, the history and the outputs, and of nothing else. One daemon at a time; a change takes \
+             a restart.",
         ),
         Key::new(
             "socket",

@@ -156,7 +156,8 @@ pub const GENERAL: &[Key] = &[
         "timeout",
         Kind::Duration { least: MILLISECOND },
         Shown::Example(r#""2h""#),
-        "An attempt that runs longer is ended and has failed. Default: no such bound.",
+        "An attempt that runs longer is ended and has failed. Default: no such bound, also for `sql`: to rebuild an index \
+         may rightly take hours. Give every `sql` task one, as its statements may wait for the locks of others for ever.",
     ),
     Key::new(
         "grace",

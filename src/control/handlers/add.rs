@@ -38,7 +38,7 @@ where
 }
 
 async fn one(service: &dyn Service, bytes: &[u8]) -> Reply {
-    let job = body::parse::<AddRequest<'_>>(bytes)?.into_job()?;
+    let job = body::parse::<AddRequest<'_>>(bytes)?.into_job(service.now())?;
     let added = service.add_one(job).await?;
     let mut out = Vec::with_capacity(48);
     write_added(&added, &mut out);
@@ -46,7 +46,7 @@ async fn one(service: &dyn Service, bytes: &[u8]) -> Reply {
 }
 
 async fn many(service: &dyn Service, bytes: &[u8], format: Format) -> Reply {
-    let jobs = body::jobs(bytes, format)?;
+    let jobs = body::jobs(bytes, format, service.now())?;
     let added = if jobs.is_empty() { Vec::new() } else { service.add(jobs).await? };
     Ok(answer(&added, format))
 }

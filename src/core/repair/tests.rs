@@ -131,7 +131,10 @@ fn jobs_of_a_task_that_is_gone_are_told_and_left_alone() {
     let before = state.clone();
     let found = find(&state, &Outside::default());
     assert_eq!(found.len(), 1, "one for the task: {found:?}");
-    assert!(found[0].finding.explanation.contains("6 jobs"), "{found:?}");
+    let told = |found: &[Proposal]| (found[0].finding.explanation.clone(), found[0].finding.action.clone());
+    let (explanation, action) = told(&found);
+    assert!(explanation.ends_with("of its jobs 2 run and 4 wait"), "{explanation}");
+    assert!(action.contains("goes on to its end, the others when the task is back"), "{action}");
     mend(&mut state);
     assert_eq!(state, before);
 }

@@ -71,7 +71,8 @@ struct Run<'r, 'u> {
 
 impl Run<'_, '_> {
     async fn all(&mut self) -> Result<(), Error> {
-        if let Some(few) = self.users.few(FEW).await? {
+        if let Some((few, without_key)) = self.users.few(FEW).await? {
+            self.leave_without_key(without_key);
             self.tally.checked = few.len() as u64;
             self.tally.candidates = few.len() as u64;
             self.report();
@@ -87,6 +88,8 @@ impl Run<'_, '_> {
                 format!("note: column `{id}` of table `{table}` has no index; with one, this would take less time");
             self.context.line(&note);
         }
+        let without_key = self.users.without_key().await?;
+        self.leave_without_key(without_key);
         let spans = self.count().await?;
         self.report();
         for mut span in spans {
@@ -103,6 +106,16 @@ impl Run<'_, '_> {
             self.again(left).await?;
         }
         Ok(())
+    }
+
+    fn leave_without_key(&mut self, users: u64) {
+        self.tally.without_key = users;
+        if users > 0 {
+            let (table, id) = (&self.settings.table, &self.settings.columns.id);
+            self.context.line(&format!(
+                "left alone {users} users whose key, column `{id}` of table `{table}`, is NULL: nothing tells them apart"
+            ));
+        }
     }
 
     /// The first pass: counts, and remembers where candidates are.

@@ -73,6 +73,14 @@ impl Sql<'_> {
         statement
     }
 
+    /// How many would be candidates if they had a key.
+    pub fn without_key(&self) -> Statement {
+        let mut statement = Statement::new(self.table.kind);
+        statement.push(&format!("SELECT count(*) FROM {} WHERE {} IS NULL AND ", self.table.by_key, self.table.key));
+        self.gone(&mut statement);
+        statement
+    }
+
     /// At most `limit` candidates of a span, in the order of their keys.
     pub fn candidates(&self, span: &Span, limit: u32) -> Statement {
         let mut statement = self.select();

@@ -24,6 +24,8 @@ pub(super) struct Tally {
     /// In a dry run, those who would have been.
     pub passivated: u64,
     pub locked: u64,
+    /// Those who would be candidates if their key were not NULL.
+    pub without_key: u64,
     chunks: u64,
     tenants: BTreeMap<String, u64>,
     /// Users of further tenants.
@@ -58,6 +60,7 @@ impl Tally {
             "seen_meanwhile": if dry_run { 0 } else { seen_meanwhile },
             "locked": self.locked,
             "unreadable": self.unreadable,
+            "without_key": self.without_key,
             "chunks": self.chunks,
             "dry_run": dry_run,
         });

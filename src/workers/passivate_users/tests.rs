@@ -165,7 +165,7 @@ async fn lines_progress_and_result_tell_what_was_done() {
     let chunks = 4 * 4 + 3;
     assert_eq!(
         result,
-        json!({"checked": 300, "candidates": 150, "passivated": 150, "seen_meanwhile": 0, "locked": 0, "unreadable": 0,
+        json!({"checked": 300, "candidates": 150, "passivated": 150, "seen_meanwhile": 0, "locked": 0, "unreadable": 0, "without_key": 0,
                "chunks": chunks, "dry_run": false})
     );
     let text = recorder.text();
@@ -238,6 +238,25 @@ async fn a_key_without_index_or_twice_is_slow_but_right() {
     folder.worker(chunks_of(3)).run(recorder.context(NOW)).await.unwrap();
     assert_eq!(folder.inactive().await.len(), 100);
     assert!(recorder.text().contains("column `id` of table `users` has no index"));
+}
+
+/// In SQLite, a PRIMARY KEY that is no INTEGER may be NULL, again and again.
+#[tokio::test]
+async fn users_whose_key_is_null_are_left_alone_and_told_of() {
+    for index in ["", "CREATE INDEX seen ON users (is_active, last_login_at, created_at)"] {
+        let folder = Folder::new();
+        let mut connection = folder.open().await;
+        let table = "CREATE TABLE users (id TEXT PRIMARY KEY, is_active INTEGER, last_login_at, created_at);
+                     INSERT INTO users VALUES ('a', 1, 1e9, 0), (NULL, 1, 1e9, 0), (NULL, 1, NULL, 1e9), (NULL, 0, 1e9, 0), ('b', 1, 1e9, 0);";
+        connection.execute(AssertSqlSafe(format!("{table} {index}"))).await.unwrap();
+        connection.close().await.unwrap();
+        let recorder = Recorder::new();
+        let result = folder.worker(chunks_of(3)).run(recorder.context(NOW)).await.unwrap();
+        assert_eq!((&result["passivated"], &result["without_key"]), (&json!(2), &json!(2)), "{index}: {result}");
+        let said = recorder.text();
+        let expected = "left alone 2 users whose key, column `id` of table `users`, is NULL: nothing tells them apart";
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[tokio::test]

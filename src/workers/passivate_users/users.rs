@@ -110,14 +110,18 @@ impl<'a> Users<'a> {
         !self.sql.table.key_is_indexed
     }
 
-    /// All candidates, if an index leads to them and they are at most `most`.
-    pub async fn few(&mut self, most: usize) -> Result<Option<Vec<Candidate>>, Error> {
+    /// All candidates, if an index leads to them and they are at most `most`; and how many more there would be if they
+    /// had a key.
+    pub async fn few(&mut self, most: usize) -> Result<Option<(Vec<Candidate>, u64)>, Error> {
         let statement = self.sql.all(most + 1);
         self.mind_the_index("off").await?;
         let found = if self.uses_index(&statement).await? {
             let rows = self.rows("look for users", &statement).await?;
-            let few = rows.len() <= most;
-            few.then(|| rows.iter().map(|row| self.candidate(row)).collect()).transpose()?
+            let is_few = rows.len() <= most;
+            let (keyed, without): (Vec<Row>, Vec<Row>) =
+                rows.into_iter().partition(|row| row.first().is_some_and(|key| *key != Value::Null));
+            let candidates = || keyed.iter().map(|row| self.candidate(row)).collect::<Result<_, Error>>();
+            is_few.then(candidates).transpose()?.map(|few| (few, without.len() as u64))
         } else {
             None
         };
@@ -155,11 +159,14 @@ impl<'a> Users<'a> {
 
         let counts = self.sql.counts(&span);
         let rows = self.rows("count users", &counts).await?;
-        let count = |column: usize| match rows.first().and_then(|row| row.get(column)) {
-            Some(Value::Integer(count)) => u64::try_from(*count).unwrap_or(0),
-            _ => 0,
-        };
+        let count = |column| count(&rows, column);
         Ok((span, Counts { rows: count(0), candidates: count(1), unreadable: count(2) }))
+    }
+
+    /// How many would be candidates if they had a key. No page has them: nothing tells them apart.
+    pub async fn without_key(&mut self) -> Result<u64, Error> {
+        let statement = self.sql.without_key();
+        Ok(count(&self.rows("count users", &statement).await?, 0))
     }
 
     /// At most `limit` users of a span who are to be passivated, in the order of their keys.
@@ -267,6 +274,14 @@ impl<'a> Users<'a> {
     /// Waits, unless cancelled: for users who are locked to be free again.
     pub async fn pause(&self, pause: Duration) {
         self.cancelled.pause(pause).await;
+    }
+}
+
+/// The number in a column of the only row.
+fn count(rows: &[Row], column: usize) -> u64 {
+    match rows.first().and_then(|row| row.get(column)) {
+        Some(Value::Integer(count)) => u64::try_from(*count).unwrap_or(0),
+        _ => 0,
     }
 }
 
