@@ -212,10 +212,8 @@ impl Attempt {
         if let Some(cgroup) = &self.tree.cgroup {
             match cgroup.out_of_memory() {
                 0 => {}
-                1 => {
-                    self.notes.push("a process was killed because it all had more memory than `memory_max`".to_owned())
-                }
-                count => self.notes.push(format!("{count} processes were killed for having more than `memory_max`")),
+                1 => self.notes.push("a process was killed as `memory_max` was reached".to_owned()),
+                count => self.notes.push(format!("{count} processes were killed as `memory_max` was reached")),
             }
             cgroup.remove();
         }

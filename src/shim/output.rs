@@ -44,6 +44,11 @@ impl Output {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
+    /// The pipe is at its end.
+    pub fn close(&mut self) {
+        self.pipe = None;
+    }
+
     /// Takes what is in the pipe now, up to a chunk, and answers how many bytes that was.
     pub fn read(&mut self) -> usize {
         let Some(pipe) = &mut self.pipe else { return 0 };

@@ -180,13 +180,20 @@ impl<'a> Watch<'a> {
         ready.extend(self.output.pipe().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
         // An interruption is a signal, whose bell is heard in the next turn.
         let _: Result<_, _> = poll(&mut ready, wait.as_ref());
-        let is_ready = |at: usize| ready.get(at).is_some_and(|file| !file.revents().is_empty());
-        let (rings, has_output) = (is_ready(0), is_ready(1));
+        let heard = |at: usize| ready.get(at).map_or(PollFlags::empty(), PollFd::revents);
+        let (rings, pipe) = (!heard(0).is_empty(), heard(1));
         if rings {
             self.signals.hush();
             self.status = self.tree.reap().or(self.status);
         }
-        if has_output { self.output.read() } else { 0 }
+        if pipe.contains(PollFlags::IN) {
+            return self.output.read();
+        }
+        if !pipe.is_empty() {
+            // Most jobs print nothing, and nothing is made ready for what they print.
+            self.output.close();
+        }
+        0
     }
 
     fn leaves_background(&self) -> bool {

@@ -8,6 +8,7 @@ mod bench;
 mod disk;
 mod escapes;
 mod inherits;
+mod limits;
 mod noted;
 mod output;
 mod set_uid;

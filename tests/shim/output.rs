@@ -27,7 +27,7 @@ fn both_streams_are_one_and_silence_is_no_file() {
 #[test]
 fn a_filter_in_the_background_ends_by_itself() {
     let bench = Bench::new();
-    let ended = bench.run(command(&["bash", "-c", "exec > >(sleep 0.05; exec cat); echo late"]));
+    let ended = bench.run(command(&["bash", "-c", "exec > >(sleep 0.01; exec cat); echo late"]));
     assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 });
     assert_eq!(ended.stragglers.count, 0, "{ended:?}");
     assert_eq!(bench.output(), "late\n");
