@@ -4,6 +4,7 @@
 //! measures, what it came to, and what limits it.
 
 mod add;
+mod attempts;
 mod checkpoint;
 mod commit;
 mod finish;
@@ -19,11 +20,12 @@ mod servers;
 mod support;
 mod sweep;
 
-const PARTS: [(&str, fn()); 11] = [
+const PARTS: [(&str, fn()); 12] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
     ("latency", latency::run),
+    ("attempts", attempts::run),
     ("schedule", schedule::run),
     ("recovery", recovery::run),
     ("checkpoint", checkpoint::run),
@@ -38,6 +40,11 @@ fn main() {
     match arguments.as_slice() {
         [flag, handlers, dir] if flag == "--daemon" => return support::daemon::main(handlers, dir.as_ref()),
         [flag] if flag == "--stamp" => return latency::stamp(),
+        [word, rest @ ..] if word == "shim" => {
+            let code = daybook::shim::run(rest.iter().map(Into::into));
+            // A shim's exit code says nothing that its run file does not say.
+            std::process::exit(i32::from(code != std::process::ExitCode::SUCCESS));
+        }
         _ => {}
     }
     // Cargo passes `--bench`; any other word selects a part by name.

@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod daemon;
 mod demo;
+mod drain;
 mod each;
 mod failure;
 mod jobs;
@@ -97,6 +98,7 @@ enum Verb {
     Status(status::Args),
     Repair(repair::Args),
     Reload(reload::Args),
+    Drain(drain::Args),
     Add(add::Args),
     Jobs(jobs::Args),
     Show(show::Args),
@@ -183,6 +185,7 @@ async fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Failure> {
         Verb::Status(args) => status::run(args, session).await,
         Verb::Repair(args) => repair::run(args, session).await,
         Verb::Reload(args) => reload::run(args, session).await,
+        Verb::Drain(args) => drain::run(args, session).await,
         Verb::Add(args) => add::run(args, session).await,
         Verb::Jobs(args) => jobs::run(args, session).await,
         Verb::Show(args) => show::run(args, session).await,

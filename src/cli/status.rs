@@ -121,7 +121,7 @@ fn facts(status: &Status, now: Timestamp) -> Vec<(&'static str, String)> {
     let facts = vec![
         ("jobs", if live.is_empty() { "none is live".to_owned() } else { live.join(", ") }),
         ("tasks", format!("{} defined{paused}", status.tasks.defined)),
-        ("starts", if status.execution { String::new() } else { "none: `execution` is false".to_owned() }),
+        ("starts", starts(status).to_owned()),
         ("next", if next.is_empty() { "nothing is scheduled".to_owned() } else { next.join(", ") }),
         ("sweep", sweep),
         (
@@ -196,6 +196,15 @@ fn shorten(sections: &mut [Section], lines: usize) {
             Some(longest) if longest.rows.len() > 1 => drop(longest.rows.pop()),
             _ => break,
         }
+    }
+}
+
+/// Why no attempt is started, if none is.
+fn starts(status: &Status) -> &'static str {
+    match (status.execution, status.drained) {
+        (true, _) => "",
+        (false, true) => "none: it was drained; `daybook reload` ends that",
+        (false, false) => "none: `execution` is false",
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Config {
     pub socket: PathBuf,
     /// `false`: this daemon takes jobs in and starts none.
     pub execution: bool,
-    /// How long a stop waits for what is running.
+    /// How long a stop waits for workers.
     pub stop_timeout: Duration,
     /// The time from one sweep to the next.
     pub repair_every: Duration,

@@ -76,6 +76,8 @@ pub trait Service: Send + Sync + 'static {
     fn last_repair(&self) -> BoxFuture<'_, Result<Swept, Refusal>>;
     /// Reads the config anew and takes it over; `wait`: answered after the sweep that follows.
     fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>>;
+    /// From now on starts no attempt, until it is reloaded or started again; `kill`: ends those that run.
+    fn drain(&self, kill: bool) -> BoxFuture<'_, Result<Drained, Refusal>>;
 
     /// Adds one job.
     fn add_one(&self, job: AddJob) -> BoxFuture<'_, Result<Added, Refusal>>;
@@ -118,6 +120,13 @@ pub trait Service: Send + Sync + 'static {
     fn feed(&self) -> broadcast::Receiver<Arc<Committed>>;
     /// Walks the journal's chain and compares a replay with the projections.
     fn verify(&self) -> BoxFuture<'_, Result<Verified, Refusal>>;
+}
+
+/// A daemon that starts nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drained {
+    /// Attempts that still run.
+    pub running: u64,
 }
 
 /// Pieces of an output as they are read.

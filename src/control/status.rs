@@ -24,6 +24,9 @@ pub struct Status {
     pub uptime: Duration,
     /// `false`: this daemon takes jobs in and starts none.
     pub execution: bool,
+    /// Somebody has drained it: it starts none until it is reloaded or started again.
+    #[serde(default)]
+    pub drained: bool,
     /// The last durable commit.
     pub seq: Seq,
     pub jobs: JobCounts,

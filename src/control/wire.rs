@@ -246,6 +246,18 @@ pub struct ReloadRequest<'a> {
 
 fields!(ReloadRequest, "wait");
 
+/// An order to start nothing any more.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DrainRequest<'a> {
+    /// What runs is ended.
+    pub kill: bool,
+    #[serde(skip)]
+    nothing: PhantomData<&'a ()>,
+}
+
+fields!(DrainRequest, "kill");
+
 /// A body that has nothing to say.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

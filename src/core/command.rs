@@ -1,5 +1,7 @@
 //! All that can be asked of the core. Time, lookups and looks at the outside come with it.
 
+use std::collections::BTreeMap;
+
 use super::event::{Finished, Process, ScheduleMoved};
 use super::id::{JobId, TaskId};
 use super::json::Json;
@@ -62,6 +64,8 @@ pub enum Command {
         version: Box<str>,
         pid: u32,
         boot_id: Box<str>,
+        /// What there is of the attempts that were under way; those that are left out ended with their daemon.
+        found: BTreeMap<JobId, Found>,
     },
     StopDaemon,
     /// The wall clock was set; `moved`: where schedules go on after it.
@@ -100,6 +104,17 @@ pub enum Command {
     NoteReload {
         changes: Vec<Box<str>>,
     },
+}
+
+/// What a start finds of an attempt that was under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It runs, or has ended and will be reported.
+    Kept,
+    /// Nothing of it was ever started.
+    Unstarted,
+    /// Nobody knows how it ended, or whether.
+    Lost { reason: Box<str> },
 }
 
 /// One job to add.

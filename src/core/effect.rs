@@ -25,19 +25,11 @@ pub struct StartAttempt {
 /// The effect of `event`, which has just been applied to `state`.
 pub fn of(state: &State, event: &Event) -> Option<Effect> {
     match event {
-        Event::AttemptStarted(started) => {
-            let job = state.job(started.job)?;
-            Some(Effect::StartAttempt(StartAttempt {
-                job: started.job,
-                attempt: started.attempt,
-                task: state.task(job.task)?.name.clone(),
-                args: job.cold.args.clone(),
-                occurrence: job.cold.rare().occurrence,
-            }))
-        }
-        Event::StopRequested(stop) => {
-            state.running(stop.job).map(|running| Effect::StopAttempt { job: stop.job, attempt: running.attempt })
-        }
+        Event::AttemptStarted(started) => start(state, started.job, started.attempt),
+        Event::AttemptAdopted(adopted) if adopted.start => start(state, adopted.job, adopted.attempt),
+        // Whether the earlier daemon came to stop it, nobody knows; to ask twice does no harm.
+        Event::AttemptAdopted(adopted) => state.running(adopted.job)?.stopping.as_ref().and(stop(state, adopted.job)),
+        Event::StopRequested(requested) => stop(state, requested.job),
         Event::JobAdded(_)
         | Event::JobDue(_)
         | Event::AttemptSpawned(_)
@@ -67,4 +59,19 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         | Event::SweepFinished(_)
         | Event::ConfigChanged(_) => None,
     }
+}
+
+fn start(state: &State, id: JobId, attempt: u32) -> Option<Effect> {
+    let job = state.job(id)?;
+    Some(Effect::StartAttempt(StartAttempt {
+        job: id,
+        attempt,
+        task: state.task(job.task)?.name.clone(),
+        args: job.cold.args.clone(),
+        occurrence: job.cold.rare().occurrence,
+    }))
+}
+
+fn stop(state: &State, job: JobId) -> Option<Effect> {
+    state.running(job).map(|running| Effect::StopAttempt { job, attempt: running.attempt })
 }

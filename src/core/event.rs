@@ -70,6 +70,7 @@ events! {
     14 JobHeld "job_held",
     15 JobRetried "job_retried",
     16 OutputKept "output_kept",
+    17 AttemptAdopted "attempt_adopted",
     20 TaskDefined "task_defined",
     21 TaskRemoved "task_removed",
     22 TaskPaused "task_paused",
@@ -173,6 +174,17 @@ pub struct JobProgressed {
 pub struct OutputKept {
     pub job: JobId,
     pub bytes: u64,
+}
+
+/// An attempt of an earlier daemon goes on under this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptAdopted {
+    pub job: JobId,
+    pub attempt: u32,
+    /// The earlier daemon did not come to start it, so that it is started now.
+    pub start: bool,
+    /// The earlier daemon died over its start, as far as can be told.
+    pub suspect: bool,
 }
 
 /// The job is done.

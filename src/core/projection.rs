@@ -22,6 +22,8 @@ pub enum Row {
 
 /// The number of the stored form of both kinds of row.
 const FORM: u8 = 1;
+/// What a row mostly takes at most.
+const ROW_BYTES: usize = 96;
 
 /// Appends the rows of `event`, about to be applied to `state` by a commit whose time is `at`.
 pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
@@ -56,6 +58,7 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::JobDue(_)
         | Event::AttemptStarted(_)
         | Event::AttemptSpawned(_)
+        | Event::AttemptAdopted(_)
         | Event::AttemptSettled(_)
         | Event::JobProgressed(_)
         | Event::AttemptFailed(_)
@@ -113,7 +116,8 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
 impl Row {
     /// The stored form.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![FORM];
+        let mut bytes = Vec::with_capacity(ROW_BYTES);
+        bytes.push(FORM);
         match self {
             Row::Job(job) => codec::put(job, &mut bytes),
             Row::Occurrence(occurrence) => codec::put(occurrence, &mut bytes),

@@ -11,6 +11,7 @@ impl Event {
             Event::JobDue(it) => Some(it.job),
             Event::AttemptStarted(it) => Some(it.job),
             Event::AttemptSpawned(it) => Some(it.job),
+            Event::AttemptAdopted(it) => Some(it.job),
             Event::AttemptSettled(it) => Some(it.job),
             Event::JobProgressed(it) => Some(it.job),
             Event::JobCompleted(it) => Some(it.job),
@@ -54,6 +55,7 @@ impl Event {
             Event::JobDue(_)
             | Event::AttemptStarted(_)
             | Event::AttemptSpawned(_)
+            | Event::AttemptAdopted(_)
             | Event::AttemptSettled(_)
             | Event::JobProgressed(_)
             | Event::JobCompleted(_)

@@ -66,7 +66,7 @@ fn available(state: &State, task: &Task, job: &Job, execution: bool) -> String {
         return format!("task `{0}` is paused since {since}; `daybook resume {0}` lets it go on", task.name);
     }
     if !execution {
-        return "this daemon takes jobs and starts none: `execution` is false".to_owned();
+        return "this daemon takes jobs and starts none: `execution` is false, or it was drained".to_owned();
     }
     let Some(queue) = state.index().queues.get(&job.task) else { return "it is about to start".to_owned() };
     let (running, places) = (queue.running.len(), task.policy.concurrency);

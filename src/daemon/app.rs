@@ -220,6 +220,21 @@ impl Daemon {
         self.attempts.retention.run(self.config()).await;
     }
 
+    /// From now on no attempt is started, until a reload; `kill`: ends those that run. Answers how many do.
+    pub async fn cordon(&self, kill: bool) -> Result<u64, Gone> {
+        let running = self.engine.act(|machine, _| {
+            machine.set_execution(false);
+            machine.state().durable().running.len() as u64
+        });
+        let running = running.await?;
+        tracing::info!(running, kill, "drained: no more attempts are started until a reload or a start");
+        if kill {
+            self.attempts.stop_processes("the daemon was drained", false);
+            self.attempts.stop_workers("the daemon was drained");
+        }
+        Ok(running)
+    }
+
     /// From now on nothing is started and nothing taken in.
     pub async fn drain(&self) -> Result<(), Gone> {
         self.engine.act(|machine, _| machine.drain()).await

@@ -22,18 +22,28 @@ use crate::core::view::Progress;
 use crate::database::Database;
 use crate::engine::Handle;
 use crate::engine::run::{Executor, Seen};
-use crate::exec::{Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
+use crate::exec::{Earlier, Lines, Outcome, Outputs, Processes, Program, Report, Spec, Start, Stop};
 use crate::repair::attempts::OVERDUE_AFTER;
 use crate::workers::{self, Cancelled, PassivateUsers, Worker};
 
 /// The umask that the daemon runs with; a job with another one is started through a shell that sets it.
 pub const UMASK: u32 = crate::config::UMASK_DEFAULT;
 
+/// How often a stopping daemon looks whether a worker still runs.
+const IDLE_LOOK: Duration = Duration::from_millis(20);
+
 /// Until when an attempt may run.
 #[derive(Clone, Copy, Debug)]
 struct Lease {
     started: Now,
     length: Duration,
+}
+
+/// An attempt under way, and when it is to be over at the latest.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    Process(Option<Lease>),
+    Worker(Option<Lease>),
 }
 
 /// Runs attempts as the config says.
@@ -46,24 +56,23 @@ pub struct Attempts {
     /// What workers have to tell the engine, in order.
     commands: mpsc::UnboundedSender<Command>,
     workers: Mutex<HashMap<(JobId, u32), watch::Sender<bool>>>,
-    /// Every attempt that was started, until its end has been handed to the engine: when it is to be over at the latest.
-    known: Mutex<HashMap<(JobId, u32), Option<Lease>>>,
+    /// Every attempt that was started, until its end has been handed to the engine.
+    known: Mutex<HashMap<(JobId, u32), Known>>,
     /// What is no longer kept is to be dropped soon.
     pub(super) retention_asked: AtomicBool,
     pub(super) retention: Arc<Retention>,
-    /// The daemon stops, so a worker that ends early is to be resumed.
-    stopping: watch::Sender<bool>,
+    /// Why all that runs was told to end, if it was: what ends early is then to be resumed.
+    stopping: Mutex<Option<&'static str>>,
 }
 
 impl Attempts {
     pub fn new(
         config: Arc<Config>,
+        processes: Processes,
         outputs: Outputs,
         retention: Arc<Retention>,
-        reports: mpsc::UnboundedSender<Report>,
         commands: mpsc::UnboundedSender<Command>,
     ) -> Arc<Attempts> {
-        let processes = Processes::new(outputs.clone(), reports, config.socket.clone());
         Arc::new(Attempts {
             processes,
             outputs,
@@ -74,7 +83,7 @@ impl Attempts {
             known: Mutex::default(),
             retention_asked: AtomicBool::new(false),
             retention,
-            stopping: watch::Sender::new(false),
+            stopping: Mutex::default(),
         })
     }
 
@@ -84,6 +93,7 @@ impl Attempts {
 
     /// Attempts that start from now on are run as this config says.
     pub fn set_config(&self, config: Arc<Config>) {
+        self.set_stopping(None);
         let mut longest = self.longest_grace.lock().unwrap_or_else(PoisonError::into_inner);
         *longest = longest_grace(&config).max(*longest);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
@@ -94,20 +104,56 @@ impl Attempts {
         *self.longest_grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends everything because the daemon stops. `at_once`: without asking.
-    pub fn stop_all(&self, at_once: bool) {
-        self.stopping.send_replace(true);
+    /// Takes over an attempt of an earlier daemon.
+    pub fn adopt(&self, earlier: Earlier) {
+        // Its shim keeps its time-out, whatever the config says now.
+        self.known().insert((earlier.job, earlier.attempt), Known::Process(None));
+        self.processes.adopt(earlier);
+    }
+
+    /// Ends all processes, to be resumed later. `at_once`: without asking.
+    pub fn stop_processes(&self, why: &'static str, at_once: bool) {
+        self.set_stopping(Some(why));
         self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
+    }
+
+    /// Asks all workers to end, to be resumed later.
+    pub fn stop_workers(&self, why: &'static str) {
+        self.set_stopping(Some(why));
         for cancel in self.workers().values() {
             cancel.send_replace(true);
         }
+    }
+
+    fn set_stopping(&self, why: Option<&'static str>) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    fn stopping(&self) -> Option<&'static str> {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the engine knows the end of every worker before `timeout` has passed.
+    pub async fn workers_end_within(&self, timeout: Duration) -> bool {
+        let idle = async {
+            // Looking is cheap, and this is the end: no need for a notification of its own.
+            while self.known().values().any(|known| matches!(known, Known::Worker(_))) {
+                tokio::time::sleep(IDLE_LOOK).await;
+            }
+        };
+        tokio::time::timeout(timeout.min(limits::DURATION_MAX), idle).await.is_ok()
+    }
+
+    /// How many attempts run as processes.
+    pub fn processes(&self) -> usize {
+        self.processes.count()
     }
 
     fn workers(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), watch::Sender<bool>>> {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), Option<Lease>>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(JobId, u32), Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -203,10 +249,10 @@ impl Attempts {
         };
         match outcome {
             Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())), note: None },
-            Ok(Err(workers::Error::Cancelled { .. })) if *self.stopping.borrow() => {
-                Ending::Interrupted { reason: "the daemon was stopped".into() }
-            }
-            Ok(Err(workers::Error::Cancelled { .. })) => Ending::Stopped,
+            Ok(Err(workers::Error::Cancelled { .. })) => match self.stopping() {
+                Some(why) => Ending::Interrupted { reason: why.into() },
+                None => Ending::Stopped,
+            },
             Ok(Err(error)) => failed(error.to_string()),
             Err(_panic) => failed("the worker panicked; this is a bug, and the daemon's log says where".to_owned()),
         }
@@ -262,7 +308,11 @@ impl Executor for Door {
             let length = task.timeout?.saturating_add(task.grace).saturating_add(OVERDUE_AFTER);
             Some(Lease { started: SystemClock.now(), length })
         });
-        self.0.known().insert((attempt.job, attempt.attempt), lease);
+        let known = match config.tasks.get(&*attempt.task).map(|task| &task.handler) {
+            Some(TaskHandler::Worker(_)) => Known::Worker(lease),
+            Some(TaskHandler::Process(_)) | None => Known::Process(lease),
+        };
+        self.0.known().insert((attempt.job, attempt.attempt), known);
         match config.tasks.get(&*attempt.task) {
             Some(task) => match &task.handler {
                 TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
@@ -298,12 +348,14 @@ impl Executor for Door {
 impl Attempts {
     /// What it knows of an attempt; `awake`: the time awake now.
     fn seen(&self, job: JobId, attempt: u32, awake: Duration) -> Seen {
-        match self.known().get(&(job, attempt)) {
-            None => Seen::Unknown,
-            Some(Some(lease)) if awake.saturating_sub(lease.started.awake) > lease.length => {
+        let Some(Known::Process(lease) | Known::Worker(lease)) = self.known().get(&(job, attempt)).copied() else {
+            return Seen::Unknown;
+        };
+        match lease {
+            Some(lease) if awake.saturating_sub(lease.started.awake) > lease.length => {
                 Seen::Overdue { since: lease.started.wall + lease.length.saturating_sub(OVERDUE_AFTER) }
             }
-            Some(_) => Seen::Running,
+            Some(_) | None => Seen::Running,
         }
     }
 
@@ -393,7 +445,11 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                         Ending::Failed { error: limits::message(error).into() }
                     }
                     Outcome::Cancelled => Ending::Stopped,
-                    Outcome::Interrupted => Ending::Interrupted { reason: "the daemon was stopped".into() },
+                    // Its shim was told so by us, or by an init that ends everybody.
+                    Outcome::Interrupted => {
+                        Ending::Interrupted { reason: attempts.stopping().unwrap_or("shutdown").into() }
+                    }
+                    Outcome::Lost { cause } => Ending::Interrupted { reason: limits::message(cause).into() },
                 };
                 let (job, attempt, bytes) = (ended.job, ended.attempt, ended.output.kept);
                 if bytes > 0 && engine.tell(Command::ReportOutput { job, attempt, bytes }).await.is_err() {
@@ -403,7 +459,14 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
             }
         };
         let over = over(&command);
-        if engine.tell(command).await.is_err() {
+        let processes = attempts.processes.clone();
+        let told = move || {
+            // Its end is on disk, so that nobody needs its run file any more.
+            if let Some((job, attempt)) = over {
+                tokio::task::spawn_blocking(move || processes.forget(job, attempt));
+            }
+        };
+        if engine.tell_then(command, told).await.is_err() {
             break;
         }
         over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));

@@ -4,6 +4,7 @@
 //! (interrupts what was running, sweeps), then the doors open. Stop: no more attempts, wait
 //! for those that run, end the rest, last commit, everything on disk.
 
+mod adopt;
 mod app;
 mod begin;
 mod executor;

@@ -152,6 +152,10 @@ impl Service for Daemon {
         reload.boxed()
     }
 
+    fn drain(&self, kill: bool) -> BoxFuture<'_, Result<Drained, Refusal>> {
+        async move { Ok(Drained { running: self.cordon(kill).await? }) }.boxed()
+    }
+
     fn add_one(&self, job: AddJob) -> BoxFuture<'_, Result<Added, Refusal>> {
         let add = async {
             let (id, created) = self.engine().act(move |machine, lookup| machine.add(job, lookup)).await??;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
+use super::adopt::{self, Survey};
 use super::app::{Daemon, Parts};
 use super::executor::{Attempts, Door, UMASK, forward_commands, forward_reports};
 use super::options::{Options, load, policies};
@@ -15,27 +16,21 @@ use super::progress::Progress;
 use super::retention::Retention;
 use super::signals::{Early, Wish, Wishes};
 use super::socket::{self, ControlSocket};
-use super::sweep::AtStart;
 use super::{housekeeping, manager, status};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::core::command::Command;
-use crate::core::event::Process;
-use crate::core::repair::Finding;
-use crate::core::state::State;
 use crate::engine::archive::Archive;
 use crate::engine::checkpoint::Checkpointer;
 use crate::engine::handle::{self, Handle, Inbox};
 use crate::engine::machine::Machine;
 use crate::engine::recover::{self, Recovered};
 use crate::engine::run::{self as engine_run, Engine, Executor};
-use crate::exec::{Identity, Leftover, Outputs, end_strays};
+use crate::exec::{self, Outputs, Place, Processes};
 use crate::journal::{self, Epoch, Journal, SledJournal, StateLock};
 use crate::repair::leftovers;
 use crate::{control, history, logging};
 
-/// How long what a killed daemon left running may take to end, before it is killed.
-const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 /// After an attempt's grace has passed, how long its report may take.
 const REPORT_GRACE: Duration = Duration::from_secs(2);
 
@@ -208,29 +203,42 @@ async fn serve(
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
     status::look_back(&archive, state.scalars().seq);
-    let mut found = end_leftovers(&state, &config.socket).await;
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let runs = config.state_dir.join("runs");
+    let Survey { found, kept, stale, report } = adopt::survey(&state, &config, &runs, boot_id.trim()).await;
+    let mut at_start = report;
 
     let config = Arc::new(config);
     let ControlSocket { listener, file: socket_file, was_stale } = ControlSocket::open(&config.socket, handed)?;
     let (removed, left) = leftovers::tell(&config.state_dir, &half_done, was_stale.then_some(&config.socket));
-    found.mended.extend(removed);
-    found.left.extend(left);
+    at_start.mended.extend(removed);
+    at_start.left.extend(left);
     let outputs = Outputs::new(config.state_dir.join("outputs")).map_err(|e| Failure::Internal(e.to_string()))?;
     let (reports, reported) = mpsc::unbounded_channel();
     let (commands, commanded) = mpsc::unbounded_channel();
     let (reader, upkeep, tip) = (journal.reader(), journal.upkeep(), journal.tip());
     let retention = Retention::new(archive.clone(), upkeep.clone(), outputs.clone());
-    let attempts = Attempts::new(config.clone(), outputs.clone(), retention, reports, commands);
+    let place = Place {
+        outputs: outputs.clone(),
+        socket: config.socket.clone(),
+        runs,
+        shim: exec::OWN_PROGRAM.into(),
+        cgroups: cgroups(),
+    };
+    let processes = Processes::new(place, reports).map_err(|error| Failure::Internal(error.to_string()))?;
+    stale.iter().for_each(|(job, attempt)| processes.forget(*job, *attempt));
+    let attempts = Attempts::new(config.clone(), processes, outputs.clone(), retention, commands);
     let (engine_handle, inbox) = handle::channel();
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let start = Command::StartDaemon {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         boot_id: boot_id.trim().into(),
+        found,
     };
     let mut machine = Machine::new(state, config.execution);
     let sweep = machine.boot(SystemClock.now(), start, policies(&config));
     let executor = executor(attempts.clone(), engine_handle.clone());
+    kept.into_iter().for_each(|earlier| attempts.adopt(earlier));
     let boxed: Box<dyn Journal> = Box::new(journal);
     let engine = Engine {
         machine,
@@ -256,7 +264,7 @@ async fn serve(
     let mut engine = tokio::spawn(run_engine(engine, inbox));
     // What is found at the start is told before anybody can ask; but for long nobody waits, and jobs run by now.
     let sweeper = daemon.sweeper().clone();
-    let swept = tokio::spawn(async move { sweeper.start(sweep, found).await });
+    let swept = tokio::spawn(async move { sweeper.start(sweep, at_start).await });
     let _: Result<_, _> = tokio::time::timeout(START_SWEEP_WAIT, swept).await;
     let (hang_up, hung_up) = tokio::sync::oneshot::channel::<()>();
     let stopping = async move { drop(hung_up.await) };
@@ -320,6 +328,14 @@ async fn serve(
     }
 }
 
+/// Where the cgroups of attempts are made, if they can be.
+fn cgroups() -> Option<PathBuf> {
+    let found = exec::cgroups::site().and_then(|site| site.enable().map(|()| site.folder));
+    found
+        .inspect_err(|why| tracing::info!(why, "attempts get no cgroups; what they leave is found by descent alone"))
+        .ok()
+}
+
 /// Reloads and sweeps each time SIGHUP came. What comes while a reload runs is one more, after it.
 async fn reload_when_asked(daemon: Arc<Daemon>, asked: Arc<Notify>) {
     loop {
@@ -343,58 +359,33 @@ async fn run_engine(engine: Engine, inbox: Inbox) -> Result<(), engine_run::Erro
     Ok(())
 }
 
-/// Ends what a killed daemon has left running, so that no job runs twice at once.
-async fn end_leftovers(state: &State, socket: &Path) -> AtStart {
-    let running = &state.durable().running;
-    let known = running.iter().filter_map(|(job, running)| {
-        let Process { pid, start_time, boot_id } = running.process?;
-        let (job, attempt) = (*job, running.attempt);
-        Some(async move { (job, Identity { pid, start_time, boot_id }.end_group(job, attempt, LEFTOVER_GRACE).await) })
-    });
-    // The daemon may have died between starting a process and noting which one it is.
-    let unknown = running.iter().filter(|(_, running)| running.process.is_none());
-    let unknown = unknown.map(|(job, running)| (*job, running.attempt)).collect();
-    let (known, strays) =
-        futures_util::future::join(futures_util::future::join_all(known), end_strays(socket, unknown, LEFTOVER_GRACE))
-            .await;
-    let mut found = AtStart::default();
-    for (job, leftover) in known.into_iter().chain(strays) {
-        let finding = |processes: u32, action: &str| {
-            let explanation = match processes {
-                1 => "a process of its attempt ran on without a daemon".to_owned(),
-                more => format!("{more} processes of its attempt ran on without a daemon"),
-            };
-            Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, action)
-        };
-        match leftover {
-            Leftover::Gone => {}
-            Leftover::Ended { processes } => found.mended.push(finding(processes, "ended them")),
-            Leftover::Left { processes } => {
-                tracing::error!(job = job.0, processes, "processes of a killed daemon's job cannot be ended");
-                found.left.push(finding(processes, "none: they cannot be ended"));
-            }
-        }
-    }
-    found
-}
-
-/// Brings the daemon to its end: what runs may finish within `stop_timeout`; the rest is left to be resumed.
+/// Brings the daemon to its end. What runs as a process goes on under its shim, unless the machine goes down; a worker
+/// may finish within `stop_timeout`, and is resumed by the next daemon if it does not.
 async fn stop(daemon: &Daemon) {
     let config = daemon.config();
-    tracing::info!(timeout = ?config.stop_timeout, "stopping: no more attempts are started");
-    let grace = daemon.attempts().longest_grace();
+    let attempts = daemon.attempts();
+    let shutdown = exec::is_going_down().await;
+    tracing::info!(timeout = ?config.stop_timeout, shutdown, "stopping: no more attempts are started");
+    let grace = attempts.longest_grace();
     // A service manager need not know our `stop_timeout`: it is told how long all of this may take.
     let within = config.stop_timeout.saturating_add(grace).saturating_add(2 * REPORT_GRACE + STOP_GRACE);
-    manager::stopping("stopping: what runs may end", within);
+    manager::stopping("stopping: workers may end", within);
     if daemon.drain().await.is_err() {
         return;
     }
-    if !daemon.idle_within(config.stop_timeout).await {
-        daemon.attempts().stop_all(false);
-        if !daemon.idle_within(grace + REPORT_GRACE).await {
-            daemon.attempts().stop_all(true);
-            daemon.idle_within(REPORT_GRACE).await;
-        }
+    if shutdown {
+        attempts.stop_processes("shutdown", false);
+    }
+    if !attempts.workers_end_within(config.stop_timeout).await {
+        attempts.stop_workers("the daemon was stopped");
+        attempts.workers_end_within(grace + REPORT_GRACE).await;
+    }
+    if shutdown && !daemon.idle_within(grace + REPORT_GRACE).await {
+        attempts.stop_processes("shutdown", true);
+        daemon.idle_within(REPORT_GRACE).await;
     }
     daemon.close().await;
+    if let Some(count) = Some(attempts.processes()).filter(|count| *count > 0) {
+        tracing::info!(count, "attempts go on without the daemon; the next one takes them over");
+    }
 }

@@ -19,6 +19,7 @@ use crate::core::state::{Durable, State};
 use crate::core::time::Timestamp;
 use crate::core::view::JobView;
 use crate::engine::archive::Archive;
+use crate::engine::machine::Machine;
 
 /// Interrupted jobs that are looked at one by one; of more, some are only counted.
 const LOOKED_AT_MAX: usize = 1000;
@@ -31,18 +32,21 @@ const FREE_MIN: u64 = 64 * 1024 * 1024;
 struct Seen {
     picture: Durable,
     draining: bool,
+    execution: bool,
     jobs: JobCounts,
     coming: Vec<Coming>,
     interrupted: Vec<JobId>,
 }
 
-fn look(state: &State, draining: bool) -> Seen {
+fn look(machine: &Machine) -> Seen {
+    let state = machine.state();
     let index = state.index();
     let name = |task: &TaskId| state.task(*task).map(|task| task.name.clone());
     let coming = index.schedules.iter().take(SHOWN_MAX);
     Seen {
         picture: state.picture(),
-        draining,
+        draining: machine.is_draining(),
+        execution: machine.execution(),
         jobs: JobCounts {
             scheduled: index.in_state(JobState::Scheduled),
             available: index.in_state(JobState::Available),
@@ -62,7 +66,7 @@ type Orphans = Vec<(Box<str>, u64)>;
 impl Daemon {
     pub(super) async fn status_now(&self) -> Result<Status, Refusal> {
         let (config, started_at) = (self.config(), self.started_at);
-        let seen = self.engine().act(move |machine, _| look(machine.state(), machine.is_draining())).await?;
+        let seen = self.engine().act(move |machine, _| look(machine)).await?;
         let (mut seen, removed) = blocking(move || Ok(with_removed(seen))).await?;
         let orphans = match removed.is_empty() {
             true => Orphans::new(),
@@ -75,9 +79,15 @@ impl Daemon {
             let free = rustix::fs::statvfs(&state_dir).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
             let journal = upkeep.generations().iter().map(|generation| generation.bytes).sum();
             let disk = Disk { journal, history: archive.bytes(), free };
-            Ok((Lists::gather(&seen, &orphans, &archive, now), seen.jobs, seen.draining, seen.coming, disk))
+            Ok((
+                Lists::gather(&seen, &orphans, &archive, now),
+                seen.jobs,
+                (seen.draining, seen.execution),
+                seen.coming,
+                disk,
+            ))
         };
-        let (lists, jobs, draining, coming, disk) = blocking(gathered).await?;
+        let (lists, jobs, (draining, execution), coming, disk) = blocking(gathered).await?;
         let mut problems: Vec<Box<str>> = self.left_over().into_iter().map(Into::into).collect();
         problems.extend(lists.left);
         if let Some(free) = disk.free.filter(|free| *free < FREE_MIN) {
@@ -98,7 +108,8 @@ impl Daemon {
             now,
             started_at,
             uptime: now.since(started_at),
-            execution: config.execution,
+            execution,
+            drained: config.execution && !execution,
             seq: lists.seq,
             jobs,
             tasks: lists.tasks,

@@ -35,7 +35,9 @@ fn sentence_in(status: &Status, zone: &TimeZone) -> String {
     if interrupted > 0 {
         words.push(format!("{interrupted} interrupted"));
     }
-    if !status.execution {
+    if status.drained {
+        words.push("drained: starts none".into());
+    } else if !status.execution {
         words.push("starts none (`execution` is false)".into());
     } else if let Some(next) = &status.next {
         words.push(format!("next {} {}", next.task, instant(next.at, status.now, zone)));
@@ -89,6 +91,7 @@ mod tests {
             started_at: now,
             uptime: Duration::ZERO,
             execution: true,
+            drained: false,
             seq: crate::core::id::Seq(1),
             jobs: JobCounts { scheduled: 4, available: 5, running: 3, retryable: 3, interrupted: 0, orphaned: 0 },
             tasks: TaskCounts { defined: 1, paused: 0 },

@@ -97,10 +97,15 @@ impl Handle {
 
     /// Tells the engine of something; nobody waits for an answer.
     pub async fn tell(&self, command: Command) -> Result<(), Gone> {
+        self.tell_then(command, || {}).await
+    }
+
+    /// The same; `told` is run once what came of it is on disk.
+    pub async fn tell_then(&self, command: Command, told: impl FnOnce() + Send + 'static) -> Result<(), Gone> {
         let act: Act = Box::new(move |machine, _| {
             // A report that comes too late is refused, and that is all there is to say about it.
             let _: Result<Answer, Rejection> = machine.run(&command);
-            Box::new(|| {})
+            Box::new(told)
         });
         self.acts.send(act).await.map_err(|_| Gone)
     }

@@ -27,6 +27,8 @@ use crate::core::{codec, decide, effect, limits};
 const SCHEDULES_PER_TICK: usize = 256;
 /// Slices of undecided occurrences of a schedule that leaves the config; those of a second each for a day and more.
 const SLICES_MAX: usize = 32;
+/// Room kept for the next commit's payload: a thousand jobs that end take about half of it.
+const ROOM_MAX: usize = 256 * 1024;
 /// A difference between the clocks that is noticed, in milliseconds.
 const CLOCK_TOLERANCE_MS: i64 = 1000;
 /// How long a projection may take to get a commit to disk before a sweep finds it behind.
@@ -89,6 +91,8 @@ pub struct Machine {
     /// Whether somebody wants the events of each commit.
     pub keep_events: bool,
     scratch: Vec<Event>,
+    /// Room for a payload, from a commit that has been written: to grow anew costs a copy for each doubling.
+    room: Vec<u8>,
 }
 
 impl Machine {
@@ -109,6 +113,7 @@ impl Machine {
             mark,
             keep_events: true,
             scratch: Vec::new(),
+            room: Vec::new(),
         }
     }
 
@@ -173,7 +178,16 @@ impl Machine {
 
     fn open(&mut self, now: Now) {
         let release = Release { keep_events: self.keep_events, ..Release::default() };
-        self.gathering = Some(Gathering { at: now.wall, payload: Vec::new(), events: 0, release });
+        let payload = std::mem::take(&mut self.room);
+        self.gathering = Some(Gathering { at: now.wall, payload, events: 0, release });
+    }
+
+    /// Takes back the room of a payload that has been written.
+    pub(super) fn reuse(&mut self, mut payload: Vec<u8>) {
+        if payload.capacity() <= ROOM_MAX {
+            payload.clear();
+            self.room = payload;
+        }
     }
 
     /// Events of the commit being gathered.

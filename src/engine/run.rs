@@ -102,7 +102,7 @@ pub struct Engine {
 /// A commit on its way to the disk, and back.
 struct InFlight {
     written: Result<u64, journal::Error>,
-    bytes: usize,
+    payload: Vec<u8>,
     release: Release,
 }
 
@@ -201,7 +201,7 @@ fn writer(journal: SharedJournal, epoch: Epoch) -> Writer {
     let work = move || {
         for Sealed { seq, at, events, payload, release } in sealed {
             let written = lock(&journal).append(epoch, seq, at, events, &payload);
-            if back.send(InFlight { written, bytes: payload.len(), release }).is_err() {
+            if back.send(InFlight { written, payload, release }).is_err() {
                 break;
             }
         }
@@ -247,26 +247,28 @@ impl Engine {
             return self.release(release, inbox);
         }
         let written = lock(&self.journal).append(self.epoch, seq, at, events, &payload);
-        self.landed(InFlight { written, bytes: payload.len(), release }, inbox)
+        self.landed(InFlight { written, payload, release }, inbox)
     }
 
     fn landed(&mut self, flight: InFlight, inbox: &Inbox) -> Result<(), Error> {
         let checksum = flight.written?;
-        self.checkpointer.wrote(flight.bytes, checksum);
+        self.checkpointer.wrote(flight.payload.len(), checksum);
+        self.machine.reuse(flight.payload);
         self.release(flight.release, inbox)
     }
 
-    /// Lets out what waited for a commit: first the history, so that whoever is told of an end can look it up.
+    /// Lets out what waited for a commit: first the attempts, of which many may be late already; then the history, so
+    /// that whoever is told of an end can look it up.
     fn release(&mut self, mut release: Release, inbox: &Inbox) -> Result<(), Error> {
         let seq: Seq = release.seq;
-        self.archive.append(seq, release.at, std::mem::take(&mut release.rows))?;
-        self.machine.released(seq);
         for effect in release.effects.drain(..) {
             match effect {
                 Effect::StartAttempt(attempt) => self.executor.start(attempt),
                 Effect::StopAttempt { job, attempt } => self.executor.stop(job, attempt),
             }
         }
+        self.archive.append(seq, release.at, std::mem::take(&mut release.rows))?;
+        self.machine.released(seq);
         for reply in release.replies.drain(..) {
             reply();
         }

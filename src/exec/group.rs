@@ -28,9 +28,10 @@ pub(super) struct Member {
 
 /// The fields of /proc/PID/stat that are of use here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     /// Ended, and only waits to be reaped.
     pub is_zombie: bool,
+    pub parent: u32,
     pub group: u32,
     /// Clock ticks from boot to its start.
     pub start_time: u64,
@@ -49,9 +50,10 @@ impl Stat {
         let rest = std::str::from_utf8(&text[end + 1..]).ok()?;
         let mut fields = rest.split_ascii_whitespace();
         let state = fields.next()?;
-        let group = fields.nth(1)?.parse().ok()?;
+        let parent = fields.next()?.parse().ok()?;
+        let group = fields.next()?.parse().ok()?;
         let start_time = fields.nth(16)?.parse().ok()?;
-        Some(Stat { is_zombie: matches!(state, "Z" | "X" | "x"), group, start_time })
+        Some(Stat { is_zombie: matches!(state, "Z" | "X" | "x"), parent, group, start_time })
     }
 }
 
@@ -142,7 +144,7 @@ mod tests {
     #[test]
     fn stat_is_parsed_behind_any_program_name() {
         let line = b"4711 (a) b (c) S 1 4700 4600 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3";
-        assert_eq!(Stat::parse(line), Some(Stat { is_zombie: false, group: 4700, start_time: 987_654 }));
+        assert_eq!(Stat::parse(line), Some(Stat { is_zombie: false, parent: 1, group: 4700, start_time: 987_654 }));
         assert_eq!(Stat::parse(b"4711 (a"), None);
         assert_eq!(Stat::parse(b"4711 (a) S 1 2"), None);
     }

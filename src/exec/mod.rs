@@ -1,13 +1,11 @@
 //! Runs the attempts of jobs as processes, and reports back.
 //!
 //! [`Processes`] is told to start and to stop attempts, and answers each with [`Report`]s; [`Outputs`] keeps
-//! what they print. [`Identity`] finds again, and ends, what a daemon that died has left running.
+//! what they print. Each attempt is looked after by a process of its own, its [`shim`](crate::shim), which goes on
+//! when the daemon ends: [`earlier`] finds them again. [`Identity`] ends what a shim that was killed has left running.
 //! Nothing in here changes a job's state: a report is a message, and what it means is decided elsewhere.
-//!
-//! What a stop, a timeout and a leftover have in common: the *process group* of the attempt gets SIGTERM, then,
-//! after the grace, SIGKILL. A process that leaves its group (`setsid`) is out of reach here.
 
-mod capture;
+mod adopt;
 pub mod cgroups;
 mod env_file;
 mod environment;
@@ -15,30 +13,37 @@ mod error;
 mod group;
 mod horizon;
 mod identity;
+mod launch;
 mod lines;
+mod lost;
 mod output;
 mod process;
 mod processes;
 mod prune;
 mod report;
 mod result;
-mod spawn;
 mod spec;
 mod strays;
+mod system;
 mod user;
 
+pub use adopt::{Alive, Earlier, What, earlier};
 pub use env_file::read as read_env_file;
 pub use environment::PATH as PATH_DEFAULT;
 pub use error::Error;
+pub(crate) use group::Stat;
 pub use horizon::Horizon;
 pub use identity::{Identity, Leftover};
+pub use launch::OWN_PROGRAM;
 pub use lines::Lines;
+pub use lost::end_lost;
 pub use output::{Follow, Outputs};
-pub use processes::Processes;
+pub use processes::{Place, Processes};
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
+pub use system::is_going_down;
 pub use user::{Account, RunAs, find_group, find_user};
 
 pub use crate::shim::program::find as find_program;

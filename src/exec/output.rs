@@ -2,7 +2,7 @@
 //!
 //! One file per attempt, `<job / 1000>/<job>.<attempt>.log` in the folder of outputs, made when the first byte comes:
 //! no folder has more than the attempts of a thousand jobs. The results of jobs pass through the same folders.
-//! What fills the files is in `capture.rs`; what empties the folders is in `prune.rs`.
+//! What fills the files is in `shim` and `lines.rs`; what empties the folders is in `prune.rs`.
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -21,6 +22,9 @@ use super::error::Error;
 pub(super) const JOBS_PER_FOLDER: u64 = 1000;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// How often a follower looks for more in the file of an attempt that runs.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The outputs of all attempts. Clones are the same thing.
 #[derive(Clone, Debug)]
@@ -79,6 +83,11 @@ impl Outputs {
         Ok(outputs.map(|file| file.attempt).max().max(running))
     }
 
+    /// Where an attempt may leave its result.
+    pub(super) fn result_path(&self, job: JobId, attempt: u32) -> PathBuf {
+        self.folder_of(job).join(format!("{job}.{attempt}.result"))
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -101,7 +110,7 @@ impl Outputs {
     pub(super) fn prepare(&self, job: JobId, attempt: u32) -> Result<PathBuf, Error> {
         let folder = self.folder_of(job);
         make_folder(&folder).map_err(Error::file("make the folder", &folder))?;
-        let result = folder.join(format!("{job}.{attempt}.result"));
+        let result = self.result_path(job, attempt);
         // An attempt of that number may have begun before a crash that forgot it.
         for stale in [&result, &self.path(job, attempt)] {
             match std::fs::remove_file(stale) {
@@ -161,8 +170,9 @@ impl Follow {
             }
             match &mut self.live {
                 None => return Ok(None),
+                // What a shim writes nobody tells; what a worker writes is told at once.
                 Some(live) => {
-                    if live.changed().await.is_err() {
+                    if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, live.changed()).await {
                         self.live = None; // over: what was written last is still to be read
                     }
                 }

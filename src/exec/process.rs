@@ -1,35 +1,41 @@
-//! One attempt from start to end: spawn it, watch it, end it when asked or when its time is up, clean up behind it.
+//! One attempt from start to end, seen from the daemon: start its shim, pass wishes on to it, read how it ended.
 //!
 //! ```text
-//! asked to stop before ─────────────────────────────────────────────▶ Cancelled | Interrupted
-//! spawn ──fails─────────────────────────────────────────────────────▶ NotStarted
+//! asked to stop before ────────────────────────────────▶ Cancelled | Interrupted
+//! launch ──fails───────────────────────────────────────▶ NotStarted
 //!   │
-//! watch the main process ──exits by itself──────┬─▶ output, group ──▶ Succeeded | Failed
-//!   │ timeout | stop                            │
-//! TERM to the group ─ grace ─ KILL ──exits──────┴─▶ output, group ──▶ TimedOut | Cancelled | Interrupted
+//! wait for the shim ◀── wishes, as signals
+//!   │
+//! run file ──has an end────────────────────────────────▶ what the shim says
+//!          └─has none: end what is left of the job ─────▶ Lost
 //! ```
+//!
+//! An attempt of an earlier daemon begins at its shim.
 
-use std::io;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
-use tokio::process::Child;
-use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
 
-use super::capture::{Capture, drain};
-use super::environment::Prepared;
-use super::group::{Group, far};
+use crate::core::id::JobId;
+use crate::shim::{self, Look, RunFile};
+
+use super::identity::Leftover;
+use super::launch::{Shim, launch};
+use super::lost::end_lost;
 use super::processes::Shared;
-use super::report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
+use super::report::{Ended, Outcome, Report, Stop};
 use super::result;
-use super::spawn::{Spawned, spawn};
-use super::spec::{Spec, Start};
+use super::spec::Start;
 
-/// The longest that processes which outlive the main process get to act on SIGTERM; less if the grace is less.
-const STRAGGLER_GRACE_MAX: Duration = Duration::from_secs(2);
+/// How often it is looked whether a shim has ended that the runtime cannot watch.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What has been asked for so far: wishes add up, none is taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,146 +61,144 @@ impl Wanted {
     fn outcome(self) -> Outcome {
         if self.cancel { Outcome::Cancelled } else { Outcome::Interrupted }
     }
-}
 
-/// How the main process came to its end.
-struct MainEnd {
-    status: io::Result<ExitStatus>,
-    ending: Option<Ending>,
-}
-
-/// That we have begun to end the process, and why.
-#[derive(Clone, Copy, Debug)]
-struct Ending {
-    timed_out: bool,
-    kill_at: Instant,
-    killed: bool,
-}
-
-impl Ending {
-    /// Asks the group to end, which its processes may take notice of until the grace is over.
-    fn begin(group: Group, grace: Duration, timed_out: bool) -> Ending {
-        group.signal(Signal::TERM);
-        Ending { timed_out, kill_at: far(grace), killed: false }
-    }
-
-    fn kill(&mut self, group: Group) {
-        group.signal(Signal::KILL);
-        self.killed = true;
+    /// What a shim is to be told that has been told `before`.
+    fn signals(self, before: Wanted) -> impl Iterator<Item = Signal> {
+        let cancel = (self.cancel && !before.cancel).then_some(Signal::USR1);
+        let shutdown = (self.shutdown && !before.shutdown).then_some(Signal::TERM);
+        let kill = (self.kill && !before.kill).then_some(Signal::USR2);
+        [cancel, shutdown, kill].into_iter().flatten()
     }
 }
 
-/// Runs one attempt and reports its process. `wanted` is read all the time.
-pub(super) async fn run(shared: &Shared, start: &Start, mut wanted: watch::Receiver<Wanted>) -> Ended {
+/// Runs one attempt and reports its shim. `wanted` is read all the time.
+pub(super) async fn run(shared: &Shared, start: &Start, wanted: watch::Receiver<Wanted>) -> Ended {
     let (job, attempt) = (start.job, start.attempt);
-    let no_process = |outcome| Ended::without_process(job, attempt, outcome);
     if wanted.borrow().any() {
-        return no_process(wanted.borrow().outcome());
+        return Ended::without_process(job, attempt, wanted.borrow().outcome());
     }
-    let (spawned, result_path) = match prepare_and_spawn(shared, start).await {
-        Ok(spawned) => spawned,
-        Err(error) => return no_process(Outcome::NotStarted { error }),
+    // All that may wait for a disk on its way to the new process, on a thread for that.
+    let (launcher, order) = (shared.clone(), start.clone());
+    let launched = tokio::task::spawn_blocking(move || launch(&launcher, &order)).await;
+    let shim = match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
+        Ok(shim) => shim,
+        Err(error) => return Ended::without_process(job, attempt, Outcome::NotStarted { error }),
     };
-    let Spawned { mut child, group, identity, output } = spawned;
     // Fails when nobody listens any more: the daemon is on its way out.
-    let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
-    let spec = &*start.spec;
-    let capture = Capture::new(shared.outputs.clone(), job, attempt, output, spec.output_max);
-    let (main_gone, is_main_gone) = oneshot::channel();
-    let capture = tokio::spawn(capture.until_quiet(is_main_gone));
+    let _ = shared.reports.send(Report::Spawned { job, attempt, identity: shim.identity });
+    attend(shared, (job, attempt), shim, wanted).await
+}
 
-    let main = watch_main(&mut child, group, spec, &mut wanted).await;
-    let _ = main_gone.send(()); // fails if the output is complete already
-    let capture = capture.await;
-    let (stragglers, mut notes) = end_stragglers(group, spec, main.ending).await;
-    let mut output = OutputSize::default();
-    if let Ok(capture) = capture {
-        let (size, error, open) = capture.finish().await;
-        output = size;
-        notes.extend(error.map(|error| format!("output was dropped: {error}")));
-        if let Some(open) = open.filter(|_| spec.leave_background) {
-            tokio::spawn(drain(open));
-        }
-    }
-    let result = tokio::task::spawn_blocking(move || result::take(&result_path)).await.unwrap_or(Ok(None));
-    let result = result.unwrap_or_else(|note| {
-        notes.push(note);
-        None
-    });
+/// Looks after an attempt whose shim lives, to its end.
+pub(super) async fn attend(
+    shared: &Shared,
+    (job, attempt): (JobId, u32),
+    shim: Shim,
+    mut wanted: watch::Receiver<Wanted>,
+) -> Ended {
+    let Shim { pidfd, child, .. } = shim;
+    wait(pidfd, &mut wanted).await;
+    let status = match child {
+        // It has ended, so this does not block.
+        Some(mut child) => child.wait().ok(),
+        None => None,
+    };
     let wanted = *wanted.borrow();
-    Ended { job, attempt, outcome: outcome(main, spec, wanted), result, output, stragglers, notes }
+    collect(shared, (job, attempt), status, wanted).await
 }
 
-/// All that may wait for a disk on its way to the new process, on a thread for that.
-async fn prepare_and_spawn(shared: &Shared, start: &Start) -> Result<(Spawned, PathBuf), String> {
-    let (outputs, environment, start) = (shared.outputs.clone(), shared.environment.clone(), start.clone());
-    let work = move || {
-        let result_path = outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
-        let Prepared { spec, variables } = environment.prepare(&start, &result_path, None)?;
-        let spawned = spawn(&spec, variables)?;
-        Ok((spawned, result_path))
-    };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err("the daemon is going down".to_owned()))
-}
-
-/// Waits for the main process, and ends it if need be. As long as this has not returned the process is not reaped,
-/// so its number, and that of its group, cannot belong to anybody else.
-async fn watch_main(child: &mut Child, group: Group, spec: &Spec, wanted: &mut watch::Receiver<Wanted>) -> MainEnd {
-    let deadline = spec.timeout.map(far);
-    let mut ending: Option<Ending> = None;
+/// Waits for the end of a shim, and passes wishes on to it.
+async fn wait(pidfd: OwnedFd, wanted: &mut watch::Receiver<Wanted>) {
+    // What is unsound there is a descriptor that somebody else could close; this one is owned.
+    #[expect(deprecated, reason = "the replacement is `unsafe`, as it has to trust any type's word for its descriptor")]
+    let watched = AsyncFd::try_with_interest(pidfd, Interest::READABLE).map_err(|error| {
+        let (pidfd, error) = error.into_parts();
+        tracing::warn!(%error, "cannot wait for the end of a shim, looks for it now and then");
+        pidfd
+    });
+    let pidfd = watched.as_ref().map_or_else(|pidfd| pidfd, AsyncFd::get_ref);
+    let mut told = Wanted::default();
     loop {
-        let alarm = match &ending {
-            None => deadline,
-            Some(ending) => Some(ending.kill_at).filter(|_| !ending.killed),
-        };
+        let wish = *wanted.borrow_and_update();
+        for signal in wish.signals(told) {
+            // One that has ended needs none.
+            let _: rustix::io::Result<()> = rustix::process::pidfd_send_signal(pidfd, signal);
+        }
+        told = wish;
         tokio::select! {
-            // A process that has ended by itself was not ended by us, even if both come at once.
             biased;
-            status = child.wait() => return MainEnd { status, ending },
-            Ok(wish) = wanted.wait_for(|wanted| wanted.any() && (ending.is_none() || wanted.kill)),
-                if !ending.is_some_and(|ending| ending.killed) =>
-            {
-                let kill = wish.kill;
-                let ending = ending.get_or_insert_with(|| Ending::begin(group, spec.grace, false));
-                if kill {
-                    ending.kill(group);
-                }
+            () = ended(pidfd, watched.as_ref().ok()) => return,
+            Ok(()) = wanted.changed() => {}
+        }
+    }
+}
+
+/// Returns when the process has ended: told by the runtime, or, where that cannot watch it, by looking.
+async fn ended(pidfd: &OwnedFd, watched: Option<&AsyncFd<OwnedFd>>) {
+    if let Some(watched) = watched
+        && watched.readable().await.is_ok()
+    {
+        return;
+    }
+    let is_over = || {
+        let mut it = [PollFd::new(pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut it, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    };
+    while !is_over() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How an attempt ended whose shim has.
+pub(super) async fn collect(
+    shared: &Shared,
+    (job, attempt): (JobId, u32),
+    status: Option<ExitStatus>,
+    wanted: Wanted,
+) -> Ended {
+    let path = shim::path(&shared.runs, job, attempt);
+    let (outputs, looked) = (shared.outputs.clone(), path.clone());
+    let read = move || {
+        let look = RunFile::look_after_end(&looked);
+        let result = result::take(&outputs.result_path(job, attempt));
+        (look, result)
+    };
+    let Ok((look, result)) = tokio::task::spawn_blocking(read).await else {
+        return Ended::without_process(job, attempt, wanted.outcome());
+    };
+    let (result, note) = match result {
+        Ok(result) => (result, None),
+        Err(note) => (None, Some(note)),
+    };
+    match look {
+        Ok(Some(Look::Ended(ended))) => {
+            let shim::Ended { outcome, output, stragglers, mut notes } = ended;
+            notes.extend(stragglers.note());
+            notes.extend(note);
+            Ended { job, attempt, outcome, result, output, stragglers, notes }
+        }
+        Ok(Some(Look::Lost(marked, main))) => {
+            let left = end_lost(&shared.socket, &marked, main, job, attempt).await;
+            let outcome = if wanted.any() { wanted.outcome() } else { Outcome::Lost { cause: gone(status) } };
+            let mut ended = Ended::without_process(job, attempt, outcome);
+            if let Leftover::Left { processes } = left {
+                ended.notes.push(format!("{processes} processes of it could not be ended"));
             }
-            () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => match &mut ending {
-                None => ending = Some(Ending::begin(group, spec.grace, true)),
-                Some(ending) => ending.kill(group),
-            },
+            ended
+        }
+        Ok(Some(Look::Alive(_) | Look::NeverStarted) | None) | Err(_) if wanted.any() => {
+            Ended::without_process(job, attempt, wanted.outcome())
+        }
+        Ok(Some(Look::Alive(_) | Look::NeverStarted) | None) | Err(_) => {
+            Ended::without_process(job, attempt, Outcome::Lost { cause: gone(status) })
         }
     }
 }
 
-/// Ends what is left of the group, or leaves it if the task says so and nobody has asked for an end.
-/// Answers how many outlived the main process, and a note if some outlive even that.
-async fn end_stragglers(group: Group, spec: &Spec, ending: Option<Ending>) -> (u32, Vec<String>) {
-    let stragglers = group.population().await;
-    if stragglers == 0 || (spec.leave_background && ending.is_none()) {
-        return (stragglers, Vec::new());
-    }
-    let left = match ending {
-        // What is left gets the rest of the grace, and SIGTERM once more: it may have been forked after the first.
-        Some(ending) => group.end(if ending.killed { Instant::now() } else { ending.kill_at }).await,
-        None => group.end(far(spec.grace.min(STRAGGLER_GRACE_MAX))).await,
-    };
-    let note = match left {
-        0 => None,
-        1 => Some("a process that it left behind could not be killed".to_owned()),
-        left => Some(format!("{left} processes that it left behind could not be killed")),
-    };
-    (stragglers, note.into_iter().collect())
-}
-
-fn outcome(main: MainEnd, spec: &Spec, wanted: Wanted) -> Outcome {
-    match (main.ending, Exit::from(main.status)) {
-        (Some(Ending { timed_out: true, killed, .. }), _) => {
-            Outcome::TimedOut { after: spec.timeout.unwrap_or_default(), killed }
-        }
-        (Some(_), _) => wanted.outcome(),
-        (None, Exit::Code(exit_code)) if spec.is_success(exit_code) => Outcome::Succeeded { exit_code },
-        (None, exit) => Outcome::Failed { exit },
+/// Why there is no end.
+fn gone(status: Option<ExitStatus>) -> String {
+    match status.and_then(|status| status.signal()) {
+        Some(signal) => format!("the process that looked after it was killed by signal {signal}"),
+        None => "the process that looked after it is gone".to_owned(),
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::JobId;
 
+use crate::shim::Stragglers;
+
 use super::identity::Identity;
 
 /// A message about one attempt. Each start is answered by at most one `Spawned`, then exactly one `Ended`.
@@ -32,8 +34,8 @@ pub struct Ended {
     /// [`RESULT_BYTES_MAX`](crate::core::limits::RESULT_BYTES_MAX).
     pub result: Option<String>,
     pub output: OutputSize,
-    /// Processes of the group that outlived the main process: ended by us, or left if the task says so.
-    pub stragglers: u32,
+    /// Processes that outlived the main one: ended, or left if the task says so.
+    pub stragglers: Stragglers,
     /// What went wrong beside the outcome and changed nothing about it: a result too large, a full disk.
     pub notes: Vec<String>,
 }
@@ -41,7 +43,15 @@ pub struct Ended {
 impl Ended {
     /// For an attempt of which no process ever ran.
     pub(super) fn without_process(job: JobId, attempt: u32, outcome: Outcome) -> Ended {
-        Ended { job, attempt, outcome, result: None, output: OutputSize::default(), stragglers: 0, notes: Vec::new() }
+        Ended {
+            job,
+            attempt,
+            outcome,
+            result: None,
+            output: OutputSize::default(),
+            stragglers: Stragglers::default(),
+            notes: Vec::new(),
+        }
     }
 }
 
@@ -73,6 +83,8 @@ pub enum Outcome {
     Interrupted,
     /// There never was a process: the program cannot be run.
     NotStarted { error: String },
+    /// Nobody knows how it ended, as its shim was killed.
+    Lost { cause: String },
 }
 
 impl Outcome {
@@ -85,6 +97,7 @@ impl Outcome {
             Outcome::Cancelled => "cancelled",
             Outcome::Interrupted => "interrupted",
             Outcome::NotStarted { .. } => "not started",
+            Outcome::Lost { .. } => "lost",
         }
     }
 
@@ -109,6 +122,7 @@ impl fmt::Display for Outcome {
             Outcome::Cancelled => f.write_str("cancelled"),
             Outcome::Interrupted => f.write_str("interrupted: the daemon stopped"),
             Outcome::NotStarted { error } => f.write_str(error),
+            Outcome::Lost { cause } => f.write_str(cause),
         }
     }
 }

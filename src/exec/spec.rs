@@ -92,7 +92,7 @@ impl Spec {
     }
 
     /// Whether a process that ended with `code` has succeeded.
-    pub(super) fn is_success(&self, code: i32) -> bool {
+    pub(crate) fn is_success(&self, code: i32) -> bool {
         if self.success_exit_codes.is_empty() { code == 0 } else { self.success_exit_codes.contains(&code) }
     }
 }

@@ -17,13 +17,20 @@
 //! No runtime and no thread is in here, and nothing of the engine: a shim is started for each attempt, and is to
 //! cost next to nothing. What the daemon does with shims stands in `exec`.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the loop of the shim calls it"))]
+mod attempt;
+mod cgroup;
 mod child;
+mod drain;
 mod enter;
 pub mod limits;
 mod order;
+mod output;
 pub(crate) mod program;
 mod run_file;
+mod setup;
+mod signals;
+mod tree;
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -31,10 +38,13 @@ use std::process::ExitCode;
 pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 
-/// What this program does when it is started as `daybook shim [WORD]`.
+/// What this program does when it is started as `daybook shim [RUN-FILE]`, or by a shim for a part of its work.
 pub fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     match words.next() {
+        Some(word) if word == "drain" => drain::run(),
         Some(word) if word == "enter" => enter::run(),
-        _ => ExitCode::FAILURE,
+        // The path of the run file is for those who look at the list of processes.
+        Some(word) if !word.as_encoded_bytes().contains(&b'/') => setup::refused("`daybook shim` takes no such word"),
+        Some(_) | None => attempt::run(),
     }
 }

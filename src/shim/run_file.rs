@@ -66,6 +66,22 @@ pub struct Stragglers {
     pub left: u32,
 }
 
+impl Stragglers {
+    /// A sentence about them; none if there were none.
+    pub fn note(&self) -> Option<String> {
+        if self.count == 0 {
+            return None;
+        }
+        let what = if self.count == 1 { "1 process" } else { &format!("{} processes", self.count) };
+        let names = if self.names.is_empty() { String::new() } else { format!(" ({})", self.names.join(", ")) };
+        Some(match self.left {
+            0 => format!("{what} outlived it and had to be ended{names}"),
+            left if left == self.count => format!("{what} outlived it{names}"),
+            left => format!("{what} outlived it{names}, {left} of them still run"),
+        })
+    }
+}
+
 /// What a run file says. See the table of this module's parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -160,17 +176,30 @@ impl RunFile {
     /// # Errors
     /// When it cannot be read.
     pub fn look(path: &Path) -> io::Result<Option<Look>> {
+        RunFile::look_if(path, |file| match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    /// The same, of one whose shim is known to have ended: a process that is just being made may still have a copy of
+    /// the open file, and with it the lock, until its program is loaded.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn look_after_end(path: &Path) -> io::Result<Option<Look>> {
+        RunFile::look_if(path, |_| Ok(true))
+    }
+
+    fn look_if(path: &Path, is_free: impl FnOnce(&File) -> io::Result<bool>) -> io::Result<Option<Look>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let mut head = [0; HEAD.len()];
         if !file.metadata()?.is_file() || file.read_exact_at(&mut head, 0).is_err() || head != HEAD {
             return Ok(None);
         }
-        let is_free = match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-            Ok(()) => true,
-            Err(rustix::io::Errno::WOULDBLOCK) => false,
-            Err(error) => return Err(error.into()),
-        };
+        let is_free = is_free(&file)?;
         // The lock first: a shim that ends between the two has noted its end by then.
         let run = RunFile(file);
         Ok(Some(match (is_free, run.get::<Ended>(END), run.get::<Marked>(MARK)) {
@@ -206,19 +235,20 @@ mod tests {
         Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
     }
 
-    /// Once the lock is free: where another test starts a process, that process has the file open until its exec.
+    fn ended(notes: Vec<String>) -> Ended {
+        let outcome = Outcome::Failed { exit: Exit::Code(3) };
+        Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }
+    }
+
+    /// Looks when nobody holds the lock any more: a process that another test is just starting may do so until it is
+    /// another program.
     fn look_when_free(path: &Path) -> Option<Look> {
         loop {
             match RunFile::look(path).unwrap() {
                 Some(Look::Alive(_)) => std::thread::yield_now(),
-                other => return other,
+                seen => return seen,
             }
         }
-    }
-
-    fn ended(notes: Vec<String>) -> Ended {
-        let outcome = Outcome::Failed { exit: Exit::Code(3) };
-        Ended { outcome, output: OutputSize { kept: 1, dropped: 2 }, stragglers: Stragglers::default(), notes }
     }
 
     #[test]
@@ -259,7 +289,7 @@ mod tests {
         drop(run);
         assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), None)));
         std::fs::write(&path, "something else").unwrap();
-        assert_eq!(RunFile::look(&path).unwrap(), None);
+        assert_eq!(look_when_free(&path), None);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         assert!(RunFile::look(&path).is_err() && RunFile::create(&path).is_err(), "no link is followed");

@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod daemon;
 mod demo;
+mod drain;
 mod errors;
 mod help;
 mod jobs;

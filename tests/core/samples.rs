@@ -152,6 +152,8 @@ impl Random {
             JobHeld { job: r.job(), reason: r.text() }.into(),
             JobRetried { job: r.job(), finished: r.option(|r| Finished { task: r.task(), view: r.view() }) }.into(),
             OutputKept { job: r.job(), bytes: r.any() }.into(),
+            AttemptAdopted { job: r.job(), attempt: r.any() as u32, start: r.below(2) == 0, suspect: r.below(2) == 0 }
+                .into(),
             TaskDefined {
                 task: r.task(),
                 name: r.text(),

@@ -38,6 +38,10 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
         Event::JobDue(body) => format!("{name} {}", body.job),
         Event::AttemptStarted(body) => format!("{name} {}.{}", body.job, body.attempt),
         Event::AttemptSpawned(body) => format!("{name} {}.{} pid={}", body.job, body.attempt, body.process.pid),
+        Event::AttemptAdopted(body) => {
+            let start = if body.start { ", and starts now" } else { "" };
+            format!("{name} {}.{}{start}{}", body.job, body.attempt, if body.suspect { " (suspect)" } else { "" })
+        }
         Event::AttemptSettled(body) => format!("{name} {}", body.job),
         Event::JobProgressed(body) => format!("{name} {} {}/{} {}", body.job, body.current, body.total, body.message),
         Event::JobCompleted(body) => match &body.result {

@@ -4,8 +4,9 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use daybook::core::command::{AddJob, Command, DueSchedule, Ending, When};
+use daybook::core::command::{AddJob, Command, DueSchedule, Ending, Found, When};
 use daybook::core::event::{Event, Process};
+use daybook::core::id::JobId;
 use daybook::core::json::Json;
 use daybook::core::projection;
 use daybook::core::rejection::Rejection;
@@ -143,6 +144,14 @@ fn run(world: &mut World, text: &str) -> Vec<String> {
         }
         "drain" => (Vec::new(), world.act(|machine, _| machine.drain()).1),
         "boot" => {
+            let numbers = |option: &str| {
+                let numbers = line.option(option).unwrap_or_default().split(',').filter(|text| !text.is_empty());
+                numbers.map(|text| JobId(text.parse().unwrap())).collect::<Vec<_>>()
+            };
+            let lost = Found::Lost { reason: "its shim was killed".into() };
+            for (option, found) in [("kept", Found::Kept), ("unstarted", Found::Unstarted), ("lost", lost)] {
+                world.found.extend(numbers(option).into_iter().map(|job| (job, found.clone())));
+            }
             let (report, events) = world.boot(line.has("rebooted"));
             (report.findings.iter().map(show::finding).collect(), events)
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use daybook::clock::{Clock, SimulatedClock};
 use daybook::core::codec;
-use daybook::core::command::Command;
+use daybook::core::command::{Command, Found};
 use daybook::core::event::Event;
 use daybook::core::id::JobId;
 use daybook::core::lifecycle::JobState;
@@ -58,6 +58,8 @@ pub struct World {
     pub set_back: bool,
     /// No daemon is there.
     pub down: bool,
+    /// What the next start finds of attempts.
+    pub found: BTreeMap<JobId, Found>,
     rows: BTreeSet<(Box<str>, u16, Timestamp)>,
 }
 
@@ -75,6 +77,7 @@ impl World {
             execution: true,
             set_back: false,
             down: false,
+            found: BTreeMap::new(),
             rows: BTreeSet::new(),
         };
         world.boot(false);
@@ -120,7 +123,12 @@ impl World {
         self.boot += u32::from(reboot);
         self.down = false;
         self.machine = Machine::new(self.restored(), self.execution);
-        let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id: format!("boot-{}", self.boot).into() };
+        let start = Command::StartDaemon {
+            version: "0".into(),
+            pid: 1,
+            boot_id: format!("boot-{}", self.boot).into(),
+            found: std::mem::take(&mut self.found),
+        };
         let tasks = self.tasks.clone().into_iter().collect();
         let sweep = self.machine.boot(self.clock.now(), start, tasks);
         let report = sweep.rest(&mut self.machine);

@@ -150,8 +150,8 @@ impl Drop for Place {
         if std::thread::panicking() {
             eprintln!("--- log of the daemon in {}:\n{}", self.dir().display(), self.log());
         }
-        // Jobs that a killed daemon has left: they know their socket.
-        for pid in self.job_processes() {
+        // Shims that a killed daemon has left, and their jobs, which know their socket.
+        for pid in self.shims().into_iter().chain(self.job_processes()) {
             let _: Result<(), _> = kill_process(pid, Signal::KILL);
         }
     }
@@ -165,10 +165,24 @@ impl Place {
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
             environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
         };
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.filter(is_ours).filter_map(Pid::from_raw).collect()
+        pids().filter(is_ours).filter_map(Pid::from_raw).collect()
     }
+
+    /// The shims of attempts of this place.
+    pub fn shims(&self) -> Vec<Pid> {
+        let runs = format!("{}/", self.state().join("runs").display());
+        let is_ours = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let mut words = line.split(|byte| *byte == 0);
+            words.nth(1) == Some(b"shim") && words.next().is_some_and(|word| word.starts_with(runs.as_bytes()))
+        };
+        pids().filter(is_ours).filter_map(Pid::from_raw).collect()
+    }
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
 }
 
 /// A running daemon. Dropping it kills it.
@@ -230,6 +244,17 @@ impl Daemon<'_> {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGKILL for it and for all its shims: nobody knows how its attempts end.
+    pub fn kill_with_shims(self) {
+        let place = self.place;
+        self.kill();
+        for pid in place.shims() {
+            // It may have ended by itself.
+            let _: Result<(), _> = kill_process(pid, Signal::KILL);
+        }
+        until("the shims are gone", || place.shims().is_empty().then_some(()));
     }
 
     /// SIGTERM, and it ends well.

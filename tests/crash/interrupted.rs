@@ -23,7 +23,7 @@ fn retry_runs_it_again() {
     let job = daemon.add(json!({"task": "wait", "args": {"a": 1}, "key": "k", "priority": 7}));
     wait_begun(&place, "1\n");
     let before = daemon.wait_state(job, "running");
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     wait_begun(&place, "1\n2\n");
     let running = daemon.wait_state(job, "running");
@@ -45,14 +45,14 @@ fn hold_waits_for_a_person() {
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, "1\n");
-    daemon.kill();
+    daemon.kill_with_shims();
     // It is held, and stays so over another kill and a sweep.
     place.start().kill();
     let daemon = place.start();
     daemon.post("/v1/repair", json!({}));
     let held = daemon.wait_state(job, "interrupted");
     let error = held["error"].as_str().unwrap();
-    assert!(error.contains("the daemon was killed") && error.contains("hold"), "{error}");
+    assert!(error.contains("looked after it was killed") && error.contains("hold"), "{error}");
     assert!(daemon.why(job).contains(&format!("daybook retry {job}")), "{}", daemon.why(job));
     let problems = daemon.get("/v1/status")["problems"].to_string();
     assert!(problems.contains(&format!("job {job} waits for a person")), "{problems}");
@@ -69,7 +69,7 @@ fn a_held_job_can_be_cancelled() {
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, "1\n");
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     daemon.wait_state(job, "interrupted");
     daemon.post(&format!("/v1/jobs/{job}/cancel"), json!({}));
@@ -86,11 +86,11 @@ fn fail_discards_it() {
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, "1\n");
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     let job = daemon.wait_state(job, "discarded");
     let error = job["error"].as_str().unwrap();
-    assert!(error.contains("the daemon was killed") && error.contains("fail"), "{error}");
+    assert!(error.contains("looked after it was killed") && error.contains("fail"), "{error}");
     assert_eq!(place.read("begun"), "1\n");
 }
 
@@ -118,7 +118,7 @@ fn how_far_it_was_is_kept_for_whoever_has_to_decide() {
     let progress = json!({"current": 3, "total": 10, "message": "three of ten"});
     daemon.post(&format!("/v1/jobs/{job}/progress"), progress.clone());
     assert_eq!(daemon.job(job)["progress"], progress);
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     assert_eq!(daemon.wait_state(job, "interrupted")["progress"], progress);
     // A new attempt begins anew.
@@ -149,7 +149,7 @@ fn a_cancel_that_was_asked_for_is_kept_though_the_daemon_died_over_it() {
     let job = daemon.add(json!({"task": "deaf"}));
     wait_begun(&place, "1\n");
     daemon.post(&format!("/v1/jobs/{job}/cancel"), json!({"reason": "no longer wanted"}));
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     let cancelled = daemon.wait_state(job, "cancelled");
     assert!(cancelled["error"].as_str().unwrap().contains("no longer wanted"), "{cancelled}");
@@ -191,7 +191,7 @@ fn a_job_of_a_task_that_left_the_config_waits_for_its_return() {
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, "1\n");
-    daemon.kill();
+    daemon.kill_with_shims();
     place.configure("", "[task.other]\nshell = 'true'\n");
     let daemon = place.start();
     assert!(daemon.why(job).contains("no longer in the config"), "{}", daemon.why(job));

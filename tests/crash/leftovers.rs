@@ -1,8 +1,12 @@
-//! Processes that a killed daemon has left running are ended before their job runs again: no two copies at once.
+//! Processes that a killed daemon and its killed shims have left running are ended before their job runs again: no two
+//! copies at once.
 
 use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Place, touch, until};
+
+/// What kills the daemon and the shim, for a shell of the attempt.
+const KILL_BOTH: &str = r#"{ set -- $(sed "s/.*) //" /proc/$PPID/stat); kill -9 $PPID $2; }"#;
 
 /// A job of two processes, both deaf to SIGTERM, that notes whether one of an earlier attempt still runs. `$1` is what it does
 /// once it has begun. (A zombie has no command line.)
@@ -43,7 +47,7 @@ fn all_processes_of_the_job_are_ended_first() {
         let journal = daemon.send("GET", &format!("/v1/journal?job={job}"), "").text();
         journal.contains("attempt_spawned").then_some(())
     });
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     wait_begun(&place, 2);
     ends_well(&place, &daemon, job);
@@ -51,7 +55,7 @@ fn all_processes_of_the_job_are_ended_first() {
 
 #[test]
 fn also_when_the_daemon_died_before_it_had_the_process_on_record() {
-    let place = deaf_tree("test \"$DAYBOOK_ATTEMPT\" -gt 2 || kill -9 $PPID");
+    let place = deaf_tree(&format!("test \"$DAYBOOK_ATTEMPT\" -gt 2 || {KILL_BOTH}"));
     let mut daemon = place.start();
     let job = daemon.add(json!({"task": "tree"}));
     for attempt in 1..=2 {
@@ -65,17 +69,17 @@ fn also_when_the_daemon_died_before_it_had_the_process_on_record() {
 }
 
 #[test]
-fn also_those_that_were_just_being_started() {
+fn also_when_others_were_just_being_started() {
     // Twelve at once, of which one kills the daemon with its first act; the others are at any stage by then.
-    let place = Place::new(
+    let place = Place::new(&format!(
         "[task.burst]\nconcurrency = 12\nshell = '''\n\
-         test \"$DAYBOOK_ATTEMPT $DAYBOOK_ARGS\" != \"1 7\" || kill -9 $PPID\n\
-         runs() { test -n \"$(tr -d \"\\0\" < /proc/$1/cmdline 2>/dev/null)\"; }\n\
+         test \"$DAYBOOK_ATTEMPT $DAYBOOK_ARGS\" != \"1 7\" || {KILL_BOTH}\n\
+         runs() {{ test -n \"$(tr -d \"\\0\" < /proc/$1/cmdline 2>/dev/null)\"; }}\n\
          for pid in $(cat $DIR/pid.$DAYBOOK_JOB 2>/dev/null); do runs $pid && echo $pid >> $DIR/both; done\n\
          echo $$ >> $DIR/pid.$DAYBOOK_JOB\n\
          echo \"$DAYBOOK_JOB $DAYBOOK_ATTEMPT\" >> $DIR/begun\n\
          until test -e $DIR/go; do sleep 0.02; done\n'''\n",
-    );
+    ));
     let live = "state=scheduled,available,running,retryable,interrupted";
     for _ in 0..4 {
         let mut daemon = place.start();
@@ -84,8 +88,8 @@ fn also_those_that_were_just_being_started() {
         let _: Result<_, _> = daemon.client().send("POST", "/v1/jobs", "application/json", &json!(jobs).to_string());
         daemon.wait_exit();
         let daemon = place.start();
-        let begun = |job: &Value| place.read("begun").contains(&format!("{} 2\n", job["id"]));
-        until("all run again", || daemon.jobs(live).iter().all(begun).then_some(()));
+        let begun = |job: &Value| place.read("begun").contains(&format!("{} {}\n", job["id"], job["attempts"]));
+        until("all run", || daemon.jobs(live).iter().all(begun).then_some(()));
         touch(&place.path("go"));
         until("all are done", || daemon.jobs(live).is_empty().then_some(()));
         assert_eq!(place.read("both"), "", "two attempts ran at once");
@@ -96,7 +100,7 @@ fn also_those_that_were_just_being_started() {
 
 #[test]
 fn also_when_the_main_process_is_gone_and_others_of_its_group_are_not() {
-    let place = deaf_tree("test \"$DAYBOOK_ATTEMPT\" -gt 1 || { kill -9 $PPID; kill -9 $$; }");
+    let place = deaf_tree(&format!("test \"$DAYBOOK_ATTEMPT\" -gt 1 || {{ {KILL_BOTH}; kill -9 $$; }}"));
     let mut daemon = place.start();
     let job = daemon.add(json!({"task": "tree"}));
     daemon.wait_exit();
@@ -115,7 +119,7 @@ fn a_job_that_is_held_has_no_processes_either() {
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, 1);
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     daemon.wait_state(job, "interrupted");
     assert_eq!(place.job_processes(), []);

@@ -6,7 +6,10 @@ use crate::daemon::{Place, touch, until};
 
 const CONFIG: &str = r#"
 [task.deadly]
-shell = 'echo "$DAYBOOK_ATTEMPT" >> $DIR/begun; test -e $DIR/mended || kill -9 $PPID'
+shell = '''
+echo "$DAYBOOK_ATTEMPT" >> $DIR/begun
+# The shim and, before it, the daemon, its parent.
+test -e $DIR/mended || { set -- $(sed "s/.*) //" /proc/$PPID/stat); kill -9 $2 $PPID; }'''
 
 [task.harmless]
 shell = 'true'
@@ -63,7 +66,7 @@ fn a_kill_that_has_nothing_to_do_with_a_job_that_runs_for_long_does_not_count() 
             let journal = daemon.send("GET", &format!("/v1/journal?job={job}"), "").text();
             (journal.matches("attempt_settled").count() == attempt).then_some(())
         });
-        daemon.kill();
+        daemon.kill_with_shims();
         daemon = place.start();
     }
     touch(&place.path("go"));

@@ -1,4 +1,5 @@
-//! Signals: SIGTERM waits for what runs, SIGINT twice does not, SIGHUP takes a new config over and sweeps.
+//! Signals: SIGTERM leaves processes to their shims and waits for workers, SIGINT twice does not wait, SIGHUP takes a
+//! new config over and sweeps.
 
 use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
@@ -9,8 +10,6 @@ use serde_json::json;
 use crate::daemon::{Daemon, Place, touch, until};
 
 const WAIT: &str = "[task.wait]\nshell = 'echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n";
-const DEAF: &str = "[task.wait]\ngrace = \"1h\"\nconcurrency = 2\n\
-    shell = 'trap \"\" TERM INT; echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n";
 
 fn begin<'a>(place: &'a Place) -> (Daemon<'a>, u64) {
     let daemon = place.start();
@@ -27,46 +26,67 @@ fn wait_logged(place: &Place, text: &str) {
     until(&format!("the log has `{text}`"), || place.log().contains(text).then_some(()));
 }
 
+/// A worker that never ends by itself.
+const ENDLESS: &str = "[databases.app]\nurl = \"sqlite://$DIR/app.db?mode=rwc\"\n[task.endless]\ndatabase = \"app\"\n\
+    sql = \"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n\"\n";
+
 #[test]
-fn a_stop_waits_for_what_runs_and_starts_nothing_more() {
+fn a_stop_leaves_what_runs_to_its_shim_and_the_next_daemon_takes_it_over() {
     let place = Place::with_top("stop_timeout = \"1h\"", WAIT);
     let (mut daemon, job) = begin(&place);
     let next = daemon.add(json!({"task": "wait"}));
     daemon.signal(Signal::TERM);
-    wait_logged(&place, "stopping");
-    // It is still there for the job that runs, and says so; new ones are refused.
-    until("it is stopping", || (daemon.get("/v1/status")["state"] == "stopping").then_some(()));
-    let refused = daemon.send("POST", "/v1/jobs", r#"{"task":"wait"}"#);
-    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("stopping")));
+    assert!(daemon.wait_exit().success());
+    assert!(!place.job_processes().is_empty(), "it goes on");
+    place.verify();
+    let mut daemon = place.start();
+    assert_eq!(daemon.job(job)["state"], "running");
     assert_eq!(daemon.post(&format!("/v1/jobs/{job}/progress"), json!({"current": 3, "total": 4}))["current"], 3);
-    touch(&place.path("go"));
+    daemon.signal(Signal::TERM);
     assert!(daemon.wait_exit().success());
     assert_eq!(place.read("begun"), "a\n", "nothing else was started");
-    place.verify();
+    // Its end comes while no daemon is there.
+    touch(&place.path("go"));
+    until("its shim has ended", || place.shims().is_empty().then_some(()));
     let daemon = place.start();
-    let done = daemon.job(job);
-    assert_eq!((&done["state"], &done["attempts"]), (&json!("completed"), &json!(1)));
+    let done = daemon.wait_state(job, "completed");
+    assert_eq!(done["attempts"], 1);
     daemon.wait_state(next, "completed");
+    place.verify();
 }
 
 #[test]
-fn what_still_runs_after_stop_timeout_is_interrupted_and_resumed() {
-    let place = Place::with_top("stop_timeout = \"100ms\"", WAIT);
-    let (mut daemon, job) = begin(&place);
+fn a_worker_that_still_runs_after_stop_timeout_is_interrupted_and_resumed() {
+    let place = Place::with_top("stop_timeout = \"100ms\"", ENDLESS);
+    let mut daemon = place.start();
+    let job = daemon.add(json!({"task": "endless"}));
+    daemon.wait_state(job, "running");
     daemon.signal(Signal::TERM);
+    wait_logged(&place, "stopping");
     assert!(daemon.wait_exit().success());
-    assert_eq!(place.job_processes(), [], "its processes are gone");
     place.verify();
     let daemon = place.start();
-    wait_begun(&place, 2);
+    until("it runs again", || (daemon.job(job)["attempts"] == 2).then_some(()));
     let journal = daemon.send("GET", &format!("/v1/journal?job={job}"), "").text();
     assert!(journal.contains("the daemon was stopped"), "{journal}");
-    touch(&place.path("go"));
-    let done = daemon.wait_state(job, "completed");
-    assert_eq!(done["attempts"], 2);
     let starts = daemon.send("GET", "/v1/journal", "").text();
     let starts: Vec<_> = starts.lines().filter(|line| line.contains("\"daemon_started\"")).collect();
     assert!(starts.len() == 2 && starts[1].contains("\"clean\":true"), "{starts:?}");
+}
+
+#[test]
+fn while_it_waits_for_a_worker_it_can_be_asked_and_takes_nothing_in() {
+    let place = Place::with_top("stop_timeout = \"1h\"", &format!("{ENDLESS}{WAIT}"));
+    let mut daemon = place.start();
+    let job = daemon.add(json!({"task": "endless"}));
+    daemon.wait_state(job, "running");
+    daemon.signal(Signal::TERM);
+    until("it is stopping", || (daemon.get("/v1/status")["state"] == "stopping").then_some(()));
+    let refused = daemon.send("POST", "/v1/jobs", r#"{"task":"wait"}"#);
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("stopping")));
+    daemon.post(&format!("/v1/jobs/{job}/cancel"), json!({}));
+    assert!(daemon.wait_exit().success());
+    assert_eq!(place.start().job(job)["state"], "cancelled");
 }
 
 #[test]
@@ -83,15 +103,16 @@ fn an_idle_daemon_stops_without_waiting() {
 
 #[test]
 fn the_second_interrupt_stops_at_once() {
-    let place = Place::with_top("stop_timeout = \"1h\"", DEAF);
-    let (mut daemon, job) = begin(&place);
+    let place = Place::with_top("stop_timeout = \"1h\"", ENDLESS);
+    let mut daemon = place.start();
+    let job = daemon.add(json!({"task": "endless"}));
+    daemon.wait_state(job, "running");
     daemon.signal(Signal::INT);
     wait_logged(&place, "stopping");
     daemon.signal(Signal::INT);
     assert_eq!(daemon.wait_exit().code(), Some(130));
-    touch(&place.path("go"));
     let daemon = place.start();
-    daemon.wait_state(job, "completed");
+    until("it runs again", || (daemon.job(job)["attempts"] == 2).then_some(()));
     place.verify();
 }
 

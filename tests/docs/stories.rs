@@ -1,5 +1,6 @@
 //! Every story of missed runs is told to a machine with a simulated clock, which must come to the same ledger.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use daybook::clock::{Clock, SimulatedClock};
@@ -81,7 +82,12 @@ impl Teller {
     fn start(&mut self) {
         self.boots += 1;
         let mut machine = Machine::new(std::mem::take(&mut self.state), true);
-        let start = Command::StartDaemon { version: "0".into(), pid: self.boots, boot_id: "boot".into() };
+        let start = Command::StartDaemon {
+            version: "0".into(),
+            pid: self.boots,
+            boot_id: "boot".into(),
+            found: BTreeMap::new(),
+        };
         machine.boot(self.clock.now(), start, vec![self.task.clone()]);
         self.machine = Some(machine);
         self.seal();

@@ -1,12 +1,11 @@
 //! Processes with a folder of their own, and the few calls that the tests are made of.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use daybook::core::id::JobId;
-use daybook::exec::{Ended, Follow, Identity, Outputs, Processes, Program, Report, Spec, Start};
+use daybook::exec::{Ended, Follow, Identity, Outputs, Place, Processes, Program, Report, Spec, Start};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// Where the job of a test is to reach the daemon.
@@ -44,7 +43,14 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let outputs = Outputs::new(folder.path().join("outputs")).unwrap();
         let (sender, reports) = unbounded_channel();
-        let processes = Processes::new(outputs.clone(), sender, PathBuf::from(SOCKET));
+        let place = Place {
+            outputs: outputs.clone(),
+            socket: SOCKET.into(),
+            runs: folder.path().join("runs"),
+            shim: env!("CARGO_BIN_EXE_daybook").into(),
+            cgroups: None,
+        };
+        let processes = Processes::new(place, sender).unwrap();
         Bench { folder, outputs, processes, reports }
     }
 
@@ -81,7 +87,7 @@ impl Bench {
         loop {
             if let Report::Ended(ended) = self.report().await {
                 soon(self.processes.wait_idle()).await;
-                assert_eq!(self.processes.running(), 0);
+                assert_eq!(self.processes.count(), 0);
                 return ended;
             }
         }

@@ -40,6 +40,8 @@ async fn is_made_from_nothing() {
     assert!(found.remove("DAYBOOK_RESULT").is_some_and(|path| path.starts_with(bench.folder.path().to_str().unwrap())));
     assert_eq!(found.remove("USER"), found.remove("LOGNAME"));
     assert_eq!(found.remove("LANG").map(str::to_owned), std::env::var("LANG").ok());
+    let temporary = found.remove("TMPDIR").expect("it has a folder of its own");
+    assert!(!std::path::Path::new(temporary).exists(), "which is gone with it");
     assert_eq!(found, BTreeMap::new(), "nothing else gets in, such as cargo's variables");
 }
 

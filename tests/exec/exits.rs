@@ -9,7 +9,7 @@ async fn zero_is_success() {
     let mut bench = Bench::new();
     let ended = bench.run(command(&["true"])).await;
     assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 });
-    assert_eq!((ended.job, ended.attempt, ended.result, ended.stragglers), (JOB, 1, None, 0));
+    assert_eq!((ended.job, ended.attempt, ended.result, ended.stragglers.count), (JOB, 1, None, 0));
     assert!(ended.notes.is_empty());
 }
 
@@ -75,7 +75,7 @@ async fn many_at_once_are_each_reported_once_and_in_order() {
     }
     assert!(spawned[1..].iter().chain(&ended[1..]).all(|&count| count == 1), "{spawned:?} {ended:?}");
     bench.processes.wait_idle().await;
-    assert_eq!(bench.processes.running(), 0);
+    assert_eq!(bench.processes.count(), 0);
     assert!(bench.reports.try_recv().is_err(), "nothing more is reported");
 }
 
@@ -84,7 +84,7 @@ async fn starting_what_runs_does_nothing() {
     let mut bench = Bench::new();
     let (_, _) = bench.ready(shell("echo ready; sleep 1000")).await;
     bench.processes.start(start(shell("exit 3")));
-    assert_eq!(bench.processes.running(), 1);
+    assert_eq!(bench.processes.count(), 1);
     bench.processes.stop(JOB, 1, daybook::exec::Stop::Kill);
     assert_eq!(bench.ended().await.outcome, Outcome::Interrupted);
 }

@@ -3,14 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use daybook::exec::{Outcome, Report, Spec};
+use daybook::exec::{Outcome, Spec};
 
-use crate::bench::{Bench, command, shell, start};
+use crate::bench::{Bench, command, shell};
 
 /// Runs what must not start, and answers the sentence.
 async fn refused(bench: &mut Bench, spec: Spec) -> String {
-    bench.processes.start(start(spec));
-    let Report::Ended(ended) = bench.report().await else { panic!("it was spawned") };
+    let ended = bench.run(spec).await;
     let Outcome::NotStarted { error } = ended.outcome else { panic!("{ended:?}") };
     error.replace(bench.folder.path().to_str().unwrap(), "FOLDER")
 }

@@ -76,7 +76,7 @@ async fn shutdown_interrupts_and_kill_does_not_wait() {
     bench.processes.stop_all(Stop::Shutdown);
     let mut follow = bench.outputs.follow(JOB, 1, "ready\n".len() as u64);
     assert_eq!(soon(follow.next()).await.unwrap().as_deref(), Some(&b"told\n"[..]));
-    assert_eq!(bench.processes.running(), 1, "it takes its time");
+    assert_eq!(bench.processes.count(), 1, "it takes its time");
     bench.processes.stop_all(Stop::Kill);
     assert_eq!(bench.ended().await.outcome, Outcome::Interrupted);
 }

@@ -37,8 +37,8 @@ pub const MAIN: Section = Section {
             "stop_timeout",
             Kind::Duration { least: Duration::ZERO },
             Shown::Default(r#""30s""#),
-            "How long a stop waits for running jobs; those left are resumed at the next start. \
-             systemd is told how long that may take, so its own limit need not be raised.",
+            "How long a stop waits for built-in workers; those left are resumed at the next start. Processes are not \
+             waited for: they go on without the daemon, and the next one takes them over. systemd is told how long that may take, so its own limit need not be raised.",
         ),
         Key::new("log", Kind::Table(&LOG), Shown::Section, "What the daemon says about itself."),
         Key::new("repair", Kind::Table(&REPAIR), Shown::Section, "The sweep."),

@@ -1,4 +1,4 @@
-//! The daemon itself: health, status, repair, reload.
+//! The daemon itself: health, status, repair, reload, drain.
 
 use axum::extract::{Request, State};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::App;
 use crate::control::body;
 use crate::control::reply::{self, Reply};
-use crate::control::wire::{ReloadRequest, RepairRequest};
+use crate::control::wire::{DrainRequest, ReloadRequest, RepairRequest};
 
 pub async fn health(State(service): State<App>) -> Reply {
     service.health().await?;
@@ -31,4 +31,10 @@ pub async fn reload(State(service): State<App>, request: Request) -> Reply {
     let bytes = body::object(request).await?;
     let asked = body::parse::<ReloadRequest<'_>>(&bytes)?;
     reply::json(&service.reload(asked.wait).await?)
+}
+
+pub async fn drain(State(service): State<App>, request: Request) -> Reply {
+    let bytes = body::object(request).await?;
+    let asked = body::parse::<DrainRequest<'_>>(&bytes)?;
+    reply::json(&service.drain(asked.kill).await?)
 }

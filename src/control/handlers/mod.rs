@@ -30,6 +30,7 @@ pub fn router(service: App) -> Router {
         .route("/v1/status", get(daemon::status))
         .route("/v1/repair", get(daemon::last_repair).post(daemon::repair))
         .route("/v1/reload", post(daemon::reload))
+        .route("/v1/drain", post(daemon::drain))
         .route("/v1/jobs", get(jobs::list).post(add::add_routed))
         .route("/v1/jobs/{job}", get(jobs::show))
         .route("/v1/jobs/{job}/output", get(jobs::output))

@@ -1,19 +1,21 @@
 //! The daemon's own start and stop, and what its clock did.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::core::command::Answer;
+use crate::core::command::{Answer, Found};
 use crate::core::event::*;
+use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::rejection::Rejection;
-use crate::core::state::State;
+use crate::core::state::job::Job;
+use crate::core::state::{Running, State};
 
-/// What was running when the last daemon ended is interrupted; the sweep decides what follows.
+/// What was running when the last daemon ended is adopted or interrupted; of the latter the sweep decides what follows.
 pub fn start(
     state: &State,
-    version: &str,
-    pid: u32,
-    boot_id: &str,
+    (version, pid, boot_id): (&str, u32, &str),
+    found: &BTreeMap<JobId, Found>,
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
     let scalars = state.scalars();
@@ -26,26 +28,35 @@ pub fn start(
         (false, false) => "the daemon was killed",
     };
     // A machine that goes down takes every job with it, so it says nothing about one.
-    cut_off(state, reason, !clean && !new_boot, events);
+    let killed = !clean && !new_boot;
+    let taken_over = state.durable().running.iter().filter_map(|(id, running)| {
+        let suspect = killed && !running.settled;
+        let job = state.job(*id)?;
+        Some(match (found.get(id), &running.stopping) {
+            (Some(Found::Kept), _) => adopted(job, running, false, false),
+            (Some(_) | None, Some(asked)) => Event::from(JobCancelled { job: *id, reason: asked.clone() }),
+            // One more death over its start would be too many: it is left to a person.
+            (Some(Found::Unstarted), None) if !suspect || job.crashes + 1 < limits::CRASHES_MAX => {
+                adopted(job, running, true, suspect)
+            }
+            (Some(Found::Lost { reason }), None) => {
+                Event::from(JobInterrupted { job: *id, reason: reason.clone(), suspect })
+            }
+            (Some(Found::Unstarted) | None, None) => {
+                Event::from(JobInterrupted { job: *id, reason: reason.into(), suspect })
+            }
+        })
+    });
+    events.extend(taken_over);
     Ok(Answer::Started { new_boot })
 }
 
-/// What becomes of the attempts that end with the daemon. One that somebody has cancelled stays cancelled.
-/// `suspect`: those that were only starting may have taken the daemon down.
-fn cut_off(state: &State, reason: &str, suspect: bool, events: &mut Vec<Event>) {
-    for (job, running) in &state.durable().running {
-        events.push(match &running.stopping {
-            Some(asked) => Event::from(JobCancelled { job: *job, reason: asked.clone() }),
-            None => {
-                let suspect = suspect && !running.settled;
-                Event::from(JobInterrupted { job: *job, reason: reason.into(), suspect })
-            }
-        });
-    }
+fn adopted(job: &Job, running: &Running, start: bool, suspect: bool) -> Event {
+    Event::from(AttemptAdopted { job: job.id, attempt: running.attempt, start, suspect })
 }
 
-pub fn stop(state: &State, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
-    cut_off(state, "the daemon was stopped", false, events);
+/// What runs is left to the next daemon, which finds out what there is of it.
+pub fn stop(events: &mut Vec<Event>) -> Result<Answer, Rejection> {
     events.push(Event::from(DaemonStopped {}));
     Ok(Answer::Done)
 }

@@ -37,8 +37,10 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::DefineTasks { tasks } => task::define(state, tasks, events),
         Command::PauseTask { task } => task::pause(state, task, events),
         Command::ResumeTask { task } => task::resume(state, task, events),
-        Command::StartDaemon { version, pid, boot_id } => daemon::start(state, version, *pid, boot_id, events),
-        Command::StopDaemon => daemon::stop(state, events),
+        Command::StartDaemon { version, pid, boot_id, found } => {
+            daemon::start(state, (version, *pid, boot_id), found, events)
+        }
+        Command::StopDaemon => daemon::stop(events),
         Command::NoteStep { milliseconds, moved } => daemon::step(*milliseconds, moved, events),
         Command::NoteSuspend { duration } => daemon::suspend(*duration, events),
         Command::ResolveInterrupted { job } => attempt::resolve_interrupted(state, *job, events),

@@ -32,6 +32,7 @@ impl State {
             Event::AttemptSpawned(spawned) => {
                 self.change_running(spawned.job, |running| running.process = Some(spawned.process))
             }
+            Event::AttemptAdopted(adopted) => self.adopt(adopted, at),
             Event::AttemptSettled(settled) => {
                 self.change_running(settled.job, |running| running.settled = true);
                 self.change(settled.job, |job| job.crashes = 0);
@@ -192,6 +193,18 @@ impl State {
             job.due = failed.retry_at;
             job.relative = true;
         });
+    }
+
+    fn adopt(&mut self, adopted: &AttemptAdopted, at: Timestamp) {
+        if adopted.start {
+            self.change_running(adopted.job, |running| {
+                running.started = at;
+                running.settled = false;
+            });
+        }
+        if adopted.suspect {
+            self.change(adopted.job, |job| job.crashes = job.crashes.saturating_add(1));
+        }
     }
 
     fn interrupt(&mut self, interrupted: &JobInterrupted) {

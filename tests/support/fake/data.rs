@@ -30,6 +30,7 @@ pub struct Inner {
     pub feed: Option<broadcast::Sender<Arc<Committed>>>,
     pub config_errors: Vec<String>,
     pub broken: bool,
+    pub drained: bool,
 }
 
 /// An instant so many seconds from now.
@@ -121,6 +122,7 @@ impl Inner {
             feed: Some(feed),
             config_errors: Vec::new(),
             broken: false,
+            drained: false,
         };
         for (number, name) in TASKS.iter().enumerate() {
             let task = TaskId(number as u32);
@@ -263,7 +265,8 @@ impl Inner {
             now: NOW,
             started_at: at(-11_000),
             uptime: Duration::from_secs(11_000),
-            execution: !self.broken,
+            execution: !self.broken && !self.drained,
+            drained: self.drained,
             seq: Seq(self.commits.len() as u64),
             jobs: JobCounts {
                 scheduled: count(JobState::Scheduled),

@@ -107,6 +107,14 @@ impl Service for Fake {
         ready(Ok(Swept { report, earlier: None }))
     }
 
+    fn drain(&self, _kill: bool) -> BoxFuture<'_, Result<Drained, Refusal>> {
+        let mut inner = self.lock();
+        inner.drained = true;
+        let ended = inner.jobs.values_mut().filter(|job| job.state == JobState::Running);
+        let running = ended.map(|job| job.state = JobState::Interrupted).count() as u64;
+        ready(Ok(Drained { running }))
+    }
+
     fn reload(&self, wait: bool) -> BoxFuture<'_, Result<Reloaded, Refusal>> {
         let errors = self.lock().config_errors.clone();
         ready(match errors.is_empty() {

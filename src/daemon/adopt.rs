@@ -1,0 +1,145 @@
+//! What a start makes of the attempts that were under way: those that live on under their shims are taken over, those
+//! that were never started are started, and what is left of the others is ended, so that no job runs twice at once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::sweep::AtStart;
+use crate::config::{Config, Handler};
+use crate::core::command::Found;
+use crate::core::id::JobId;
+use crate::core::repair::Finding;
+use crate::core::state::{Running, State};
+use crate::exec::{self, Earlier, Leftover, What, end_strays};
+use crate::repair::leftovers;
+
+/// How long what nobody looks after may take to end, before it is killed.
+const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
+
+/// What there is of the attempts that were under way.
+#[derive(Default)]
+pub struct Survey {
+    /// For the core.
+    pub found: BTreeMap<JobId, Found>,
+    /// To be adopted once the executor is there.
+    pub kept: Vec<Earlier>,
+    /// Run files that say nothing any more.
+    pub stale: Vec<(JobId, u32)>,
+    /// What was mended, and what could not be.
+    pub report: AtStart,
+}
+
+/// Looks at the run files below `runs`, and ends what nobody looks after.
+pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str) -> Survey {
+    let mut survey = Survey::default();
+    let folder = runs.to_owned();
+    let looked = tokio::task::spawn_blocking(move || exec::earlier(&folder)).await;
+    let mut earlier: BTreeMap<(JobId, u32), What> = match looked {
+        Ok(Ok(earlier)) => earlier.into_iter().map(|it| ((it.job, it.attempt), it.what)).collect(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "cannot look for attempts of an earlier daemon");
+            BTreeMap::new()
+        }
+        Err(_) => BTreeMap::new(),
+    };
+    let same_boot = *state.scalars().boot_id == *boot_id;
+    let mut unknown = Vec::new();
+    for (job, running) in &state.durable().running {
+        let key = (*job, running.attempt);
+        match earlier.remove(&key) {
+            Some(what) => survey.take(&config.socket, key, what, same_boot).await,
+            None => unknown.push((*job, running)),
+        }
+    }
+    survey.take_unknown(unknown, state, config, same_boot).await;
+    for ((job, attempt), what) in earlier {
+        survey.end_foreign(&config.socket, job, attempt, what).await;
+    }
+    survey
+}
+
+impl Survey {
+    /// An attempt that was under way, and has a run file.
+    async fn take(&mut self, socket: &Path, (job, attempt): (JobId, u32), what: What, same_boot: bool) {
+        let found = match what {
+            What::Alive(_) | What::Ended => {
+                self.kept.push(Earlier { job, attempt, what });
+                Found::Kept
+            }
+            What::NeverStarted if same_boot => Found::Unstarted,
+            // Its file was not synced, so what it does not say may have been all the same.
+            What::NeverStarted => Found::Lost { reason: "the machine went down".into() },
+            What::Lost(marked, main) => {
+                let reason = match same_boot {
+                    true => "the process that looked after it was killed",
+                    false => "the machine went down",
+                };
+                self.end(job, exec::end_lost(socket, &marked, main, job, attempt).await);
+                Found::Lost { reason: reason.into() }
+            }
+            What::Forged => Found::Lost { reason: "its run file cannot be trusted".into() },
+        };
+        if !matches!(found, Found::Kept) {
+            self.stale.push((job, attempt));
+        }
+        self.found.insert(job, found);
+    }
+
+    /// Attempts without a run file: those of workers, which ended with their daemon, and those that were never begun.
+    async fn take_unknown(&mut self, unknown: Vec<(JobId, &Running)>, state: &State, config: &Config, same_boot: bool) {
+        let keys = unknown.iter().map(|(job, running)| (*job, running.attempt)).collect();
+        let strays: BTreeMap<JobId, Leftover> =
+            end_strays(&config.socket, keys, LEFTOVER_GRACE).await.into_iter().collect();
+        for (job, running) in unknown {
+            let stray = strays.get(&job);
+            let is_process = state.job(job).and_then(|job| state.task(job.task)).is_some_and(|task| {
+                let task = config.tasks.get(&*task.name);
+                task.is_some_and(|task| matches!(task.handler, Handler::Process(_)))
+            });
+            if is_process && same_boot && running.process.is_none() && stray.is_none() {
+                self.found.insert(job, Found::Unstarted);
+            }
+            if let Some(leftover) = stray {
+                self.end(job, leftover.clone());
+            }
+        }
+    }
+
+    /// A run file of an attempt that is over, or that this state does not know: as after a backup was brought back.
+    async fn end_foreign(&mut self, socket: &Path, job: JobId, attempt: u32, what: What) {
+        match what {
+            What::Alive(alive) => {
+                tracing::warn!(job = job.0, attempt, "an attempt runs that this state does not know, it is ended");
+                let explanation = format!("attempt {attempt} runs, and this state does not know of it");
+                let finding = Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, "asked it to end");
+                self.report.mended.push(finding);
+                alive.end();
+            }
+            What::Lost(marked, main) => {
+                self.end(job, exec::end_lost(socket, &marked, main, job, attempt).await);
+                self.stale.push((job, attempt));
+            }
+            What::Ended | What::NeverStarted | What::Forged => self.stale.push((job, attempt)),
+        }
+    }
+
+    /// Notes what became of processes that nobody looked after.
+    fn end(&mut self, job: JobId, leftover: Leftover) {
+        let finding = |processes: u32, action: &str| {
+            let explanation = match processes {
+                1 => "a process of its attempt ran on with nobody to look after it".to_owned(),
+                more => format!("{more} processes of its attempt ran on with nobody to look after them"),
+            };
+            Finding::new(leftovers::PROCESSES, format!("job {job}"), explanation, action)
+        };
+        match leftover {
+            Leftover::Gone => {}
+            Leftover::Ended { processes } => self.report.mended.push(finding(processes, "ended them")),
+            Leftover::Left { processes } => {
+                tracing::error!(job = job.0, processes, "processes of a job cannot be ended");
+                self.report.left.push(finding(processes, "none: they cannot be ended"));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The cgroup of one attempt, where there is one: limits, and an end for all that is in it with one write.
+//! The shim itself stays outside.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::exec::Spec;
+
+/// A cgroup that was made for the job.
+#[derive(Debug)]
+pub(super) struct Cgroup {
+    path: PathBuf,
+    /// `cgroup.procs` of the one that the shim is in.
+    home: File,
+}
+
+impl Cgroup {
+    /// Makes it, with the limits of the job.
+    ///
+    /// # Errors
+    /// When it cannot be made, or a limit not be set, or the shim would not find its way back out of it.
+    pub fn make(path: &Path, spec: &Spec) -> io::Result<Cgroup> {
+        let home = OpenOptions::new().write(true).open(home(path)?.join("cgroup.procs"))?;
+        match std::fs::create_dir(path) {
+            // Of an attempt of that number that was forgotten in a crash.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made?,
+        }
+        let cgroup = Cgroup { path: path.to_owned(), home };
+        for (file, limit) in [("memory.max", spec.memory_max), ("pids.max", spec.tasks_max)] {
+            if let Some(limit) = limit
+                && let Err(error) = cgroup.write(file, &limit.to_string())
+            {
+                cgroup.remove();
+                return Err(io::Error::new(error.kind(), format!("`{file}` cannot be set: {error}")));
+            }
+        }
+        Ok(cgroup)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves the shim into it, so that the job is born there.
+    pub fn enter(&self) -> io::Result<()> {
+        self.write("cgroup.procs", "0")
+    }
+
+    /// Moves the shim back to where it was.
+    pub fn leave(&self) -> io::Result<()> {
+        self.home.write_all_at(b"0", 0)
+    }
+
+    /// Ends every process in it, whoever's it is, and however fast they fork.
+    pub fn kill(&self) -> io::Result<()> {
+        self.write("cgroup.kill", "1")
+    }
+
+    /// How many processes the kernel has ended in it because they had too much memory.
+    pub fn out_of_memory(&self) -> u64 {
+        let events = std::fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
+        let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok());
+        kills.unwrap_or(0)
+    }
+
+    /// Removes it with those that the job made in it; what is still populated stays.
+    pub fn remove(&self) {
+        remove(&self.path);
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        OpenOptions::new().write(true).open(self.path.join(file))?.write_all(text.as_bytes())
+    }
+}
+
+/// The folder of the cgroup that this process is in, in the file system that `path` is in.
+fn home(path: &Path) -> io::Result<PathBuf> {
+    let own = std::fs::read_to_string("/proc/self/cgroup")?;
+    let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
+    let own = own.ok_or_else(|| io::Error::other("this process is in no cgroup of version 2"))?;
+    // The root of the file system is the last of the folders above that is a cgroup.
+    let is_cgroup = |folder: &&Path| folder.join("cgroup.procs").exists();
+    let root = path.ancestors().skip(1).take_while(is_cgroup).last();
+    let root = root.ok_or_else(|| io::Error::other("it is not below a cgroup of version 2"))?;
+    Ok(root.join(own))
+}
+
+/// From the innermost on, as only an empty one can go. Its files are the kernel's, and go by themselves.
+fn remove(path: &Path) {
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path());
+        }
+    }
+    let _: Result<_, _> = std::fs::remove_dir(path);
+}

@@ -1,0 +1,5 @@
+# A session, and so a group, of its own.
+setsid sleep 1000 >/dev/null 2>&1 &
+echo ready
+[ "$1" = stay ] && sleep 1000
+exit 0
