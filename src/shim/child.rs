@@ -36,15 +36,9 @@ pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
         let errors = output.try_clone().map_err(|error| plain(&error))?;
         command.process_group(0).stdin(stdin(order)?).stdout(output).stderr(errors);
         let child = command.spawn().map_err(|error| diagnose(&error, &program, spec.cwd.as_deref()))?;
-        pid(child.id())
+        Ok(Pid::from_child(&child))
     };
     start().map_err(|why: String| cannot(spec, why))
-}
-
-/// The number of a process that has just been made.
-pub(super) fn pid(number: u32) -> Result<Pid, String> {
-    let known = i32::try_from(number).ok().and_then(Pid::from_raw);
-    known.ok_or_else(|| format!("the kernel gave it the number {number}"))
 }
 
 /// Whether something is to be done in the new process before the job's program takes its place.

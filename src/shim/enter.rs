@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use rustix::process::{Gid, Pid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::child::{pid, stdin};
+use super::child::stdin;
 use super::limits::Known;
 use super::order::{Io, IoClass, Order, User};
 use super::program::{self, diagnose, plain};
@@ -53,7 +53,7 @@ pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
     let heard = ours.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
     let why = match (told, heard) {
         _ if !answer.is_empty() => String::from_utf8_lossy(&answer).into_owned(),
-        (Ok(()), Ok(_)) => return pid(child.id()),
+        (Ok(()), Ok(_)) => return Ok(Pid::from_child(&child)),
         (Err(error), _) | (_, Err(error)) => format!("the process that was to become it: {}", plain(&error)),
     };
     // It has no more to say, and if it lives it is not the job.

@@ -34,7 +34,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
     assert_eq!((backup.policy.on_interrupt, backup.policy.dst), (OnInterrupt::Retry, Dst::Vixie));
     let mut process = Process::new(Action::Shell("/usr/local/bin/backup --all".into()));
     process.env.0.insert("LANG".into(), "C.UTF-8".into());
-    assert_eq!(backup.handler, Handler::Process(process));
+    assert_eq!(backup.handler, Handler::Process(Box::new(process)));
 
     let users = daybook::workers::PassivateUsers { database: "app".into(), ..Default::default() };
     let handler = &config.tasks["passivate-users"].handler;

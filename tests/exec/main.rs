@@ -10,3 +10,4 @@ mod output;
 mod result;
 mod starts;
 mod stops;
+mod user;

@@ -35,7 +35,7 @@ pub(super) fn read(table: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<Han
     let kind = kind(table)?;
     refuse_others(table, kind);
     match kind {
-        HandlerKind::Command | HandlerKind::Shell => process::read(table).map(Handler::Process),
+        HandlerKind::Command | HandlerKind::Shell => process::read(table).map(Box::new).map(Handler::Process),
         HandlerKind::PassivateUsers => {
             let worker = passivate_users::read(table)?;
             uses.push(usage(table, &worker.database, None));

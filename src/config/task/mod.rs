@@ -48,7 +48,7 @@ impl Task {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Handler {
     /// A program or a line of shell.
-    Process(Process),
+    Process(Box<Process>),
     /// A built-in worker.
     Worker(WorkerConfig),
 }
