@@ -29,10 +29,13 @@ pub struct Processes {
     shared: Shared,
     runtime: Handle,
     /// How to reach each attempt that has been started and is not over.
-    running: Arc<Mutex<HashMap<(JobId, u32), watch::Sender<Wanted>>>>,
+    running: Arc<Mutex<Running>>,
     /// Attempts whose end has not been reported.
     count: watch::Sender<usize>,
 }
+
+/// How each attempt is told what is wanted of it.
+type Running = HashMap<(JobId, u32), watch::Sender<Wanted>>;
 
 /// What all attempts use.
 #[derive(Clone)]
@@ -188,7 +191,7 @@ impl Processes {
         let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<(JobId, u32), watch::Sender<Wanted>>> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         // No code panics while it holds the lock; and if it did, the map would still be whole.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
