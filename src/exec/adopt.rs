@@ -75,7 +75,8 @@ pub fn earlier(runs: &Path) -> std::io::Result<Vec<Earlier>> {
     Ok(all)
 }
 
-fn look(path: &Path) -> std::io::Result<What> {
+/// What there is of one attempt. It blocks, for two seconds at most.
+pub(super) fn look(path: &Path) -> std::io::Result<What> {
     let limit = Instant::now() + MARK_WAIT;
     loop {
         return Ok(match RunFile::look(path)? {
@@ -84,7 +85,7 @@ fn look(path: &Path) -> std::io::Result<What> {
             Some(Look::NeverStarted) => What::NeverStarted,
             Some(Look::Lost(marked, main)) => What::Lost(marked, main),
             Some(Look::Alive(Some(marked))) => match open(&marked.shim) {
-                Some(pidfd) => What::Alive(Alive(Shim { pidfd, child: None, identity: marked.shim })),
+                Some(pidfd) => What::Alive(Alive(Shim { pidfd, identity: Some(marked.shim) })),
                 // It may have ended between the two looks; else somebody else holds the lock.
                 None if Instant::now() < limit => {
                     std::thread::sleep(Duration::from_millis(10));

@@ -1,19 +1,17 @@
 //! Starts the shim of an attempt: makes its run file, locks it, and hands it over with the order.
-//!
-//! The daemon may be large, so nothing runs between fork and exec (`posix_spawn`); all that is delicate about a job's
-//! process is done by the shim, which is small.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::descriptors::{Purpose, are_short};
 use crate::shim::program::plain;
 use crate::shim::{self, Order, RunFile};
 
+use super::adopt::{self, What};
 use super::environment::Prepared;
 use super::identity::Identity;
 use super::processes::Shared;
@@ -21,21 +19,22 @@ use super::spec::Start;
 
 /// What starts the program that this daemon is, also after its file has been replaced by a newer one.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
+/// How often a nursery may be killed over one start.
+const TRIES: usize = 3;
 
 /// The shim of one attempt, as its daemon knows it.
 #[derive(Debug)]
 pub(super) struct Shim {
     pub pidfd: OwnedFd,
-    /// The shim, if it is a child of ours: then it is to be reaped.
-    pub child: Option<Child>,
-    pub identity: Identity,
+    /// None if it has ended already.
+    pub identity: Option<Identity>,
 }
 
-/// Starts the shim of an attempt. It blocks.
+/// Starts the shim of an attempt; none if it has ended by now. It blocks.
 ///
 /// # Errors
-/// A sentence for a person.
-pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
+/// A sentence for a person: nothing of the attempt was started.
+pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, String> {
     let result = shared.outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
     let temporary = temporary_folder(start);
     let Prepared { spec, variables } = shared.environment.prepare(start, &result, temporary.as_deref())?;
@@ -49,29 +48,55 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
         temporary,
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);
-    let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
-    let run = RunFile::create(&path).map_err(|error| cannot("make the run file", error))?;
-    spawn(&shared.shim, &order, &run, &path).map_err(|error| {
-        // Nothing of it was started.
-        let _: io::Result<()> = std::fs::remove_file(&path);
-        cannot("start the shim of", error)
-    })
+    for _ in 0..TRIES {
+        match ask(shared, &order, &path) {
+            Ok(shim) => return Ok(Some(shim)),
+            Err(Refused::Gone) => {}
+            Err(Refused::Not(why)) => {
+                // Nothing of it was started, and nothing will be.
+                let _: io::Result<()> = std::fs::remove_file(&path);
+                return Err(why);
+            }
+        }
+        // Whether the nursery had made a shim before it was killed, the run file says.
+        match adopt::look(&path) {
+            Ok(What::NeverStarted) => {}
+            Ok(What::Alive(alive)) => return Ok(Some(alive.0)),
+            Ok(What::Ended | What::Lost(..) | What::Forged) => return Ok(None),
+            Err(error) => return Err(format!("cannot read the run file `{}`: {}", path.display(), plain(&error))),
+        }
+    }
+    Err("what starts processes is killed again and again".to_owned())
 }
 
-fn spawn(program: &Path, order: &Order, run: &RunFile, path: &Path) -> io::Result<Shim> {
-    let order = order.hand_over()?;
+/// Why there is no shim.
+enum Refused {
+    /// The nursery was killed over it.
+    Gone,
+    Not(String),
+}
+
+fn ask(shared: &Shared, order: &Order, path: &Path) -> Result<Shim, Refused> {
+    let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
+    let run = RunFile::create(path).map_err(|error| Refused::Not(cannot("make the run file", error)))?;
+    let order = order.hand_over().map_err(|error| Refused::Not(cannot("write the order for", error)))?;
     if are_short(&order, Purpose::Attempt) {
-        return Err(rustix::io::Errno::MFILE.into());
+        return Err(Refused::Not(cannot("start the shim of", rustix::io::Errno::MFILE.into())));
     }
-    let mut command = Command::new(program);
-    command.arg0("daybook").arg("shim").arg(path).env_clear().current_dir("/");
-    command.stdin(order).stdout(run.share()?).stderr(Stdio::null());
-    let child = command.spawn()?;
-    let identity = Identity::of(child.id())?;
-    let pid = rustix::process::Pid::from_child(&child);
-    // It is not reaped before its `child` is waited for, so the number is still its own.
-    let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-    Ok(Shim { pidfd, child: Some(child), identity })
+    match shared.nursery.ask(&order, &run) {
+        Ok((number, pidfd)) => {
+            let identity = Identity::of(number).ok().filter(|_| !has_ended(&pidfd));
+            Ok(Shim { pidfd, identity })
+        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Err(Refused::Gone),
+        Err(error) => Err(Refused::Not(cannot("start the shim of", error))),
+    }
+}
+
+/// Whether a process has ended: until then its number was its own.
+pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut it = [PollFd::new(pidfd, PollFlags::IN)];
+    rustix::event::poll(&mut it, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// A folder of its own for the attempt's temporary files, unless the config names one. Nobody can guess its name, so

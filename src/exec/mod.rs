@@ -16,6 +16,7 @@ mod identity;
 mod launch;
 mod lines;
 mod lost;
+mod nursery;
 mod output;
 mod process;
 mod processes;

@@ -13,11 +13,8 @@
 //! An attempt of an earlier daemon begins at its shim.
 
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -27,7 +24,7 @@ use crate::core::id::JobId;
 use crate::shim::{self, Look, RunFile};
 
 use super::identity::Leftover;
-use super::launch::{Shim, launch};
+use super::launch::{Shim, has_ended, launch};
 use super::lost::end_lost;
 use super::processes::Shared;
 use super::report::{Ended, Outcome, Report, Stop};
@@ -36,6 +33,8 @@ use super::spec::Start;
 
 /// How often it is looked whether a shim has ended that the runtime cannot watch.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Why there is no end.
+const GONE: &str = "the process that looked after it was killed";
 
 /// What has been asked for so far: wishes add up, none is taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,11 +80,17 @@ pub(super) async fn run(shared: &Shared, start: &Start, wanted: watch::Receiver<
     let (launcher, order) = (shared.clone(), start.clone());
     let launched = tokio::task::spawn_blocking(move || launch(&launcher, &order)).await;
     let shim = match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
-        Ok(shim) => shim,
+        Ok(Some(shim)) => shim,
+        Ok(None) => {
+            let wanted = *wanted.borrow();
+            return collect(shared, (job, attempt), wanted).await;
+        }
         Err(error) => return Ended::without_process(job, attempt, Outcome::NotStarted { error }),
     };
-    // Fails when nobody listens any more: the daemon is on its way out.
-    let _ = shared.reports.send(Report::Spawned { job, attempt, identity: shim.identity });
+    if let Some(identity) = shim.identity {
+        // Fails when nobody listens any more: the daemon is on its way out.
+        let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
+    }
     attend(shared, (job, attempt), shim, wanted).await
 }
 
@@ -96,15 +101,9 @@ pub(super) async fn attend(
     shim: Shim,
     mut wanted: watch::Receiver<Wanted>,
 ) -> Ended {
-    let Shim { pidfd, child, .. } = shim;
-    wait(pidfd, &mut wanted).await;
-    let status = match child {
-        // It has ended, so this does not block.
-        Some(mut child) => child.wait().ok(),
-        None => None,
-    };
+    wait(shim.pidfd, &mut wanted).await;
     let wanted = *wanted.borrow();
-    collect(shared, (job, attempt), status, wanted).await
+    collect(shared, (job, attempt), wanted).await
 }
 
 /// Waits for the end of a shim, and passes wishes on to it.
@@ -140,22 +139,13 @@ async fn ended(pidfd: &OwnedFd, watched: Option<&AsyncFd<OwnedFd>>) {
     {
         return;
     }
-    let is_over = || {
-        let mut it = [PollFd::new(pidfd, PollFlags::IN)];
-        rustix::event::poll(&mut it, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
-    };
-    while !is_over() {
+    while !has_ended(pidfd) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
 /// How an attempt ended whose shim has.
-pub(super) async fn collect(
-    shared: &Shared,
-    (job, attempt): (JobId, u32),
-    status: Option<ExitStatus>,
-    wanted: Wanted,
-) -> Ended {
+pub(super) async fn collect(shared: &Shared, (job, attempt): (JobId, u32), wanted: Wanted) -> Ended {
     let path = shim::path(&shared.runs, job, attempt);
     let (outputs, looked) = (shared.outputs.clone(), path.clone());
     let read = move || {
@@ -179,7 +169,7 @@ pub(super) async fn collect(
         }
         Ok(Some(Look::Lost(marked, main))) => {
             let left = end_lost(&shared.socket, &marked, main, job, attempt).await;
-            let outcome = if wanted.any() { wanted.outcome() } else { Outcome::Lost { cause: gone(status) } };
+            let outcome = if wanted.any() { wanted.outcome() } else { Outcome::Lost { cause: GONE.to_owned() } };
             let mut ended = Ended::without_process(job, attempt, outcome);
             if let Leftover::Left { processes } = left {
                 ended.notes.push(format!("{processes} processes of it could not be ended"));
@@ -190,15 +180,7 @@ pub(super) async fn collect(
             Ended::without_process(job, attempt, wanted.outcome())
         }
         Ok(Some(Look::Alive(_) | Look::NeverStarted) | None) | Err(_) => {
-            Ended::without_process(job, attempt, Outcome::Lost { cause: gone(status) })
+            Ended::without_process(job, attempt, Outcome::Lost { cause: GONE.to_owned() })
         }
-    }
-}
-
-/// Why there is no end.
-fn gone(status: Option<ExitStatus>) -> String {
-    match status.and_then(|status| status.signal()) {
-        Some(signal) => format!("the process that looked after it was killed by signal {signal}"),
-        None => "the process that looked after it is gone".to_owned(),
     }
 }

@@ -16,6 +16,7 @@ use crate::shim;
 use super::adopt::{Alive, Earlier, What};
 use super::environment::Environment;
 use super::error::Error;
+use super::nursery::Nursery;
 use super::output::Outputs;
 use super::process::{self, Wanted};
 use super::report::{Ended, Report, Stop};
@@ -47,8 +48,8 @@ pub(super) struct Shared {
     pub socket: Arc<Path>,
     /// The folder of run files.
     pub runs: Arc<Path>,
-    /// The program that is started as a shim.
-    pub shim: Arc<Path>,
+    /// What makes shims.
+    pub nursery: Arc<Nursery>,
     /// The cgroup below which those of attempts are made, where there is one.
     pub cgroups: Option<Arc<Path>>,
 }
@@ -97,7 +98,7 @@ impl Processes {
             reports,
             socket: socket.into(),
             runs: runs.into(),
-            shim: shim.into(),
+            nursery: Arc::new(Nursery::new(shim)),
             cgroups: cgroups.map(Into::into),
         };
         let count = watch::Sender::new(0);
@@ -120,7 +121,7 @@ impl Processes {
                 What::Alive(Alive(shim)) => process::attend(&shared, key, shim, wanted).await,
                 What::Ended | What::NeverStarted | What::Lost(..) | What::Forged => {
                     let wanted = *wanted.borrow();
-                    process::collect(&shared, key, None, wanted).await
+                    process::collect(&shared, key, wanted).await
                 }
             }
         });

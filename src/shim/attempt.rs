@@ -1,7 +1,7 @@
 //! One attempt from the order to the noted end: what it needs is made, its process is started, watched, and all of it
 //! is cleared away. How the process is watched stands in `watch.rs`.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io::{self, PipeReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,16 +41,20 @@ struct Attempt {
     notes: Vec<String>,
 }
 
-/// What `daybook shim` does.
-pub(super) fn run() -> ExitCode {
+/// What `daybook shim` does, started by hand with an order and a run file as its standard streams.
+pub(super) fn by_hand() -> ExitCode {
     setup::close_inherited();
+    let starter = rustix::process::getppid();
+    match setup::take_streams() {
+        Ok((order, file)) => run(order, file, starter),
+        Err(error) => setup::refused(&error.to_string()),
+    }
+}
+
+/// Looks after one attempt. `parent`: whoever ends with the daemon.
+pub(super) fn run(order: File, run: RunFile, parent: Option<Pid>) -> ExitCode {
     // Before anything else: until here a signal ends this process, as if it had never been started.
     let signals = Signals::listen();
-    let daemon = rustix::process::getppid();
-    let (order, run) = match setup::take_streams() {
-        Ok(streams) => streams,
-        Err(error) => return setup::refused(&error.to_string()),
-    };
     let notes: Vec<String> = setup::lead().into_iter().collect();
     let ended = match (signals, Order::read(order)) {
         (Ok(signals), Ok(order)) => Attempt { order, signals, tree: Tree::new(), notes }.look_after(&run),
@@ -58,8 +62,8 @@ pub(super) fn run() -> ExitCode {
         (_, Err(error)) => not_started(format!("the daemon's order cannot be read: {error}")),
     };
     for _ in 0..NOTE_TRIES {
-        // Our parent is another one if the daemon is gone.
-        if run.end(&ended, rustix::process::getppid() != daemon).is_ok() {
+        // With the daemon its nursery has gone, and our parent is another one.
+        if run.end(&ended, rustix::process::getppid() != parent).is_ok() {
             return ExitCode::SUCCESS;
         }
         std::thread::sleep(NOTE_AGAIN);

@@ -1,6 +1,7 @@
 //! The process that looks after one attempt, so that the attempt outlives the daemon: `daybook shim`.
 //!
-//! The daemon writes a *run file*, takes its lock, and starts the shim with that open file and an [`Order`]. The shim
+//! The daemon writes a *run file*, takes its lock, and has a shim made by its [`nursery`], which gets that open file and an
+//! [`Order`]. The shim
 //! leads a session of its own, takes in orphans (subreaper), starts the job, keeps its deadline and its output bound,
 //! ends all that is left of it, and writes how it ended into the run file. It holds the lock as long as it lives, so
 //! there is no instant in which nobody holds the lock of an attempt that runs.
@@ -23,6 +24,7 @@ mod child;
 mod drain;
 mod enter;
 pub mod limits;
+pub mod nursery;
 mod order;
 mod output;
 pub(crate) mod program;
@@ -38,13 +40,13 @@ use std::process::ExitCode;
 pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 
-/// What this program does when it is started as `daybook shim [RUN-FILE]`, or by a shim for a part of its work.
+/// What this program does when it is started as `daybook shim [WORD]`.
 pub fn run(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     match words.next() {
         Some(word) if word == "drain" => drain::run(),
         Some(word) if word == "enter" => enter::run(),
-        // The path of the run file is for those who look at the list of processes.
-        Some(word) if !word.as_encoded_bytes().contains(&b'/') => setup::refused("`daybook shim` takes no such word"),
-        Some(_) | None => attempt::run(),
+        Some(word) if word == "nursery" => nursery::run(),
+        Some(_) => setup::refused("`daybook shim` takes no such word"),
+        None => attempt::by_hand(),
     }
 }

@@ -114,7 +114,7 @@ impl RunFile {
         RunFile(file.into())
     }
 
-    /// The open file, for the shim that is to inherit it.
+    /// The open file, for the shim that is to have it.
     pub fn share(&self) -> io::Result<OwnedFd> {
         self.0.as_fd().try_clone_to_owned()
     }

@@ -2,9 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
+use rustix::fs::FileType;
 use rustix::process::{Resource, Rlimit};
 
 use super::run_file::RunFile;
@@ -25,18 +26,33 @@ pub(super) fn refused(why: &str) -> ExitCode {
 /// # Errors
 /// When they are no such files.
 pub(super) fn take_streams() -> io::Result<(File, RunFile)> {
-    let order = take(rustix::stdio::stdin())?;
-    let run = take(rustix::stdio::stdout())?;
+    let order = take(rustix::stdio::stdin(), FileType::RegularFile)?;
+    let run = take(rustix::stdio::stdout(), FileType::RegularFile)?;
+    close_streams()?;
+    Ok((order.into(), RunFile::inherited(run)))
+}
+
+/// Takes the socket off standard input.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn take_socket() -> io::Result<OwnedFd> {
+    let socket = take(rustix::stdio::stdin(), FileType::Socket)?;
+    close_streams()?;
+    Ok(socket)
+}
+
+fn close_streams() -> io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
-    rustix::stdio::dup2_stdout(&null)?;
-    Ok((order, RunFile::inherited(run.into())))
+    Ok(rustix::stdio::dup2_stdout(&null)?)
 }
 
 /// The file of a stream under another number, which the job does not inherit. A lock goes along.
-fn take(stream: BorrowedFd<'_>) -> io::Result<File> {
-    let file = File::from(rustix::io::fcntl_dupfd_cloexec(stream, FIRST_FREE)?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("its standard streams are not files")) }
+fn take(stream: BorrowedFd<'_>, kind: FileType) -> io::Result<OwnedFd> {
+    let taken = rustix::io::fcntl_dupfd_cloexec(stream, FIRST_FREE)?;
+    let is = FileType::from_raw_mode(rustix::fs::fstat(&taken)?.st_mode);
+    if is == kind { Ok(taken) } else { Err(io::Error::other("its standard streams are not what a daemon gives")) }
 }
 
 /// Closes what the daemon inherited from whoever started it, and did not know of.

@@ -53,8 +53,8 @@ async fn many_at_once_are_each_reported_once_and_in_order() {
         start.job.0 = job;
         bench.processes.start(start);
     }
-    let (mut spawned, mut ended) = (vec![0; JOBS as usize + 1], vec![0; JOBS as usize + 1]);
-    for _ in 0..2 * JOBS {
+    let (mut spawned, mut ended) = (vec![0_u32; JOBS as usize + 1], vec![0_u32; JOBS as usize + 1]);
+    while ended.iter().sum::<u32>() < JOBS as u32 {
         match bench.report().await {
             Report::Spawned { job, identity, .. } => {
                 assert_eq!(ended[job.0 as usize], 0, "job {job} ended before it was spawned");
@@ -73,7 +73,9 @@ async fn many_at_once_are_each_reported_once_and_in_order() {
             }
         }
     }
-    assert!(spawned[1..].iter().chain(&ended[1..]).all(|&count| count == 1), "{spawned:?} {ended:?}");
+    assert!(ended[1..].iter().all(|&count| count == 1), "{ended:?}");
+    // One that is over before its shim could be looked at is not reported before.
+    assert!(spawned.iter().all(|&count| count <= 1), "{spawned:?}");
     bench.processes.wait_idle().await;
     assert_eq!(bench.processes.count(), 0);
     assert!(bench.reports.try_recv().is_err(), "nothing more is reported");

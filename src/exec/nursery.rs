@@ -1,0 +1,69 @@
+//! The daemon's end of its nursery: starts it, and asks it for shims. What the nursery does stands in `shim/nursery.rs`.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use crate::shim::{RunFile, nursery};
+
+/// Gives out shims, one at a time.
+#[derive(Debug)]
+pub(super) struct Nursery {
+    /// The program that is started as `daybook shim nursery`.
+    program: PathBuf,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    socket: OwnedFd,
+    child: Child,
+}
+
+impl Nursery {
+    pub fn new(program: PathBuf) -> Nursery {
+        Nursery { program, running: Mutex::default() }
+    }
+
+    /// A new shim with its order and its run file: its number, and a descriptor of it. It blocks.
+    ///
+    /// # Errors
+    /// When no process may be added, or the nursery cannot be started. `ConnectionAborted`: it was killed over this, and
+    /// may have made the shim before.
+    pub fn ask(&self, order: &File, run: &RunFile) -> io::Result<(u32, OwnedFd)> {
+        let run = run.share()?;
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let it = match &mut *running {
+            Some(it) => it,
+            none => none.insert(self.start()?),
+        };
+        let told = nursery::ask(it.socket.as_fd(), order, run.as_fd());
+        if told.as_ref().is_err_and(is_gone)
+            && let Some(Running { socket, mut child }) = running.take()
+        {
+            tracing::warn!("the process that shims are made by was killed, starts another");
+            drop(socket);
+            child.wait()?;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        told
+    }
+
+    fn start(&self) -> io::Result<Running> {
+        let (socket, theirs) = nursery::sockets()?;
+        let mut command = Command::new(&self.program);
+        command.arg0("daybook").args(["shim", "nursery"]).env_clear().current_dir("/");
+        let child = command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        Ok(Running { socket, child })
+    }
+}
+
+/// Whether somebody has killed it.
+fn is_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
