@@ -22,6 +22,9 @@ use super::spec::Start;
 /// What starts the program that this daemon is, also after its file has been replaced by a newer one.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
+/// The result of a job with a user, in its folder for temporary files.
+const RESULT: &str = "daybook-result";
+
 /// The shim of one attempt, as its daemon knows it.
 #[derive(Debug)]
 pub(super) struct Shim {
@@ -38,7 +41,10 @@ pub(super) struct Shim {
 pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
     let result = shared.outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
     let temporary = temporary_folder(start);
-    let Prepared { spec, variables } = shared.environment.prepare(start, &result, temporary.as_deref())?;
+    // Another user may not write into the folder of outputs.
+    let carried = temporary.as_ref().filter(|_| start.spec.run_as.is_some()).map(|folder| folder.join(RESULT));
+    let told = carried.as_deref().unwrap_or(&result);
+    let Prepared { spec, variables } = shared.environment.prepare(start, told, temporary.as_deref())?;
     let order = Order {
         job: start.job,
         attempt: start.attempt,
@@ -47,6 +53,7 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
         output: shared.outputs.path(start.job, start.attempt),
         cgroup: shared.cgroup(start.job, start.attempt),
         temporary,
+        result: carried.is_some().then_some(result),
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);
     let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
@@ -74,10 +81,10 @@ fn spawn(program: &Path, order: &Order, run: &RunFile, path: &Path) -> io::Resul
     Ok(Shim { pidfd, child: Some(child), identity })
 }
 
-/// A folder of its own for the attempt's temporary files, unless the config names one. Nobody can guess its name, so
-/// nobody can make it before.
+/// A folder of its own for the attempt's temporary files, unless the config names one; with a user always, for the
+/// result. Nobody can guess its name, so nobody can make it before.
 fn temporary_folder(start: &Start) -> Option<PathBuf> {
-    if start.spec.env.contains_key("TMPDIR") {
+    if start.spec.run_as.is_none() && start.spec.env.contains_key("TMPDIR") {
         return None;
     }
     let chance = RandomState::new().hash_one((start.job, start.attempt));

@@ -19,7 +19,7 @@ use super::run_file::{Ended, Marked, RunFile, Stragglers};
 use super::signals::Signals;
 use super::tree::Tree;
 use super::watch::{Watch, asked};
-use super::{child, drain, setup};
+use super::{child, drain, result, setup};
 use crate::config::UMASK_DEFAULT;
 use crate::core::limits;
 use crate::exec::{Exit, Identity, Outcome, OutputSize};
@@ -216,6 +216,9 @@ impl Attempt {
                 count => self.notes.push(format!("{count} processes were killed as `memory_max` was reached")),
             }
             cgroup.remove();
+        }
+        if let Err(why) = result::carry(&self.order) {
+            self.notes.push(format!("the result is dropped: {why}"));
         }
         if let Some(folder) = &self.order.temporary
             && let Err(error) = std::fs::remove_dir_all(folder)

@@ -105,6 +105,7 @@ mod tests {
             output: "/nowhere".into(),
             cgroup: None,
             temporary: None,
+            result: None,
         }
     }
 

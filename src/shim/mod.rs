@@ -26,6 +26,7 @@ pub mod limits;
 mod order;
 mod output;
 pub(crate) mod program;
+mod result;
 mod run_file;
 mod setup;
 mod signals;
