@@ -1,6 +1,7 @@
 //! Processes with a folder of their own, and the few calls that the tests are made of.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,15 @@ impl Bench {
         };
         let processes = Processes::new(place, sender).unwrap();
         Bench { folder, outputs, processes, reports }
+    }
+
+    /// The same with another program in the place of the shim.
+    pub fn with_shim(self, shim: PathBuf) -> Bench {
+        let (sender, reports) = unbounded_channel();
+        let runs = self.folder.path().join("runs");
+        let place = Place { outputs: self.outputs.clone(), socket: SOCKET.into(), runs, shim, cgroups: None };
+        let processes = Processes::new(place, sender).unwrap();
+        Bench { processes, reports, ..self }
     }
 
     /// A file in the test's own folder.
