@@ -36,6 +36,7 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub(crate) use cgroup::remove as remove_cgroup;
 pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 

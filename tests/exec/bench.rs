@@ -41,27 +41,18 @@ pub fn start(spec: Spec) -> Start {
 
 impl Bench {
     pub fn new() -> Bench {
+        Bench::with(env!("CARGO_BIN_EXE_daybook").into(), None)
+    }
+
+    /// With a program in the place of the shim, and a folder for cgroups.
+    pub fn with(shim: PathBuf, cgroups: Option<PathBuf>) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let outputs = Outputs::new(folder.path().join("outputs")).unwrap();
         let (sender, reports) = unbounded_channel();
-        let place = Place {
-            outputs: outputs.clone(),
-            socket: SOCKET.into(),
-            runs: folder.path().join("runs"),
-            shim: env!("CARGO_BIN_EXE_daybook").into(),
-            cgroups: None,
-        };
+        let place =
+            Place { outputs: outputs.clone(), socket: SOCKET.into(), runs: folder.path().join("runs"), shim, cgroups };
         let processes = Processes::new(place, sender).unwrap();
         Bench { folder, outputs, processes, reports }
-    }
-
-    /// The same with another program in the place of the shim.
-    pub fn with_shim(self, shim: PathBuf) -> Bench {
-        let (sender, reports) = unbounded_channel();
-        let runs = self.folder.path().join("runs");
-        let place = Place { outputs: self.outputs.clone(), socket: SOCKET.into(), runs, shim, cgroups: None };
-        let processes = Processes::new(place, sender).unwrap();
-        Bench { processes, reports, ..self }
     }
 
     /// A file in the test's own folder.
