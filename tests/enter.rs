@@ -54,6 +54,7 @@ fn enter(spec: Spec) -> Answer {
         output: "/nowhere".into(),
         cgroup: None,
         temporary: None,
+        result: None,
     };
     let mut bytes = Vec::new();
     codec::put(&order, &mut bytes).unwrap();

@@ -1,6 +1,6 @@
 //! Places for connections: how many there are, and who gives up his when all are taken.
 //!
-//! A connection is idle until a whole request head has arrived, and again once its answer has been handed over. When
+//! A connection is idle until a whole request has arrived, and again once its answer has been handed over. When
 //! there is no place, the one that has been idle for longest is closed, so that those who only hold a place do not
 //! lock out those who want something. One that is being answered keeps its place.
 
@@ -46,7 +46,7 @@ pub struct Place {
     stay: Arc<Stay>,
 }
 
-/// As long as this is there, an answer is under way.
+/// As long as this is there, a request or its answer is under way.
 pub struct Busy {
     places: Arc<Places>,
     stay: Arc<Stay>,
@@ -89,10 +89,13 @@ impl Places {
 }
 
 impl Place {
-    /// From now on an answer is under way.
-    pub fn busy(&self) -> Busy {
-        self.stay.idle.store(BUSY, Ordering::Relaxed);
-        Busy { places: self.places.clone(), stay: self.stay.clone() }
+    /// A request with this body: the connection becomes busy when all of the body has arrived, or an answer is there
+    /// before that.
+    pub fn asked<B: HttpBody>(&self, body: B) -> (Arriving<B>, Busy) {
+        let turn = if body.is_end_stream() { BUSY } else { self.places.turn() };
+        self.stay.idle.fetch_max(turn, Ordering::Relaxed);
+        let busy = Busy { places: self.places.clone(), stay: self.stay.clone() };
+        (Arriving { body, stay: self.stay.clone() }, busy)
     }
 
     /// Serves the connection until it ends, or is idle when another one needs its place.
@@ -129,6 +132,34 @@ impl Drop for Busy {
     }
 }
 
+/// The body of a request, which makes its connection busy when it is at its end.
+pub struct Arriving<B> {
+    body: B,
+    stay: Arc<Stay>,
+}
+
+impl<B: HttpBody + Unpin> HttpBody for Arriving<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        // A chunked one does not know its end before it is asked for more.
+        if matches!(frame, Poll::Ready(None)) || frame.is_ready() && self.body.is_end_stream() {
+            self.stay.idle.store(BUSY, Ordering::Relaxed);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// A body that keeps its connection busy until it is at its end.
 pub struct Held {
     body: Body,
@@ -137,6 +168,7 @@ pub struct Held {
 
 impl Held {
     pub fn new(body: Body, busy: Busy) -> Held {
+        busy.stay.idle.store(BUSY, Ordering::Relaxed);
         Held { body, _busy: busy }
     }
 }
@@ -170,8 +202,8 @@ mod tests {
         assert!(!places.make_room().await, "nobody is there");
         let take = || Arc::new(places.take().expect("a place is free"));
         let [busy, served, silent, late] = [take(), take(), take(), take()];
-        let under_way = busy.busy();
-        drop(served.busy());
+        let (_, under_way) = busy.asked(Body::empty());
+        drop(served.asked(Body::empty()));
         let mut order = Vec::new();
         let mut stays: HashMap<&str, _> = [("busy", busy), ("served", served), ("silent", silent), ("late", late)]
             .map(|(name, place)| (name, place.hold(std::future::pending()).boxed()))
@@ -199,7 +231,7 @@ mod tests {
         let [first, second] = [Arc::new(places.take().unwrap()), Arc::new(places.take().unwrap())];
         let mut room = places.make_room().boxed();
         assert!(room.as_mut().now_or_never().is_none(), "the first one is asked");
-        let _busy = first.busy();
+        let (_, _busy) = first.asked(Body::empty());
         let mut first = first.hold(std::future::pending()).boxed();
         let mut second = second.hold(std::future::pending()).boxed();
         assert!(first.as_mut().now_or_never().is_none());
@@ -207,5 +239,24 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_some());
         assert_eq!(room.now_or_never(), Some(true));
         assert!(first.now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_has_sent_but_a_part_goes_and_who_is_answered_stays() {
+        let places = Arc::new(Places::default());
+        let [part, early, whole] = [(); 3].map(|()| Arc::new(places.take().expect("a place is free")));
+        let endless = || Body::from_stream(futures_util::stream::pending::<Result<Bytes, axum::Error>>());
+        let _asked = part.asked(endless());
+        let (_unread, busy) = early.asked(endless());
+        let _answer = Held::new(Body::empty(), busy);
+        let chunks = futures_util::stream::iter([Ok::<_, axum::Error>("all "), Ok("of it")]);
+        let (arriving, _busy) = whole.asked(Body::from_stream(chunks));
+        http_body_util::BodyExt::collect(arriving).await.unwrap();
+        let mut room = places.make_room().boxed();
+        assert!(room.as_mut().now_or_never().is_none(), "somebody is asked");
+        for (place, stays) in [(early, true), (whole, true), (part, false)] {
+            assert_eq!(place.hold(std::future::pending()).now_or_never().is_none(), stays);
+        }
+        assert_eq!(room.now_or_never(), Some(true));
     }
 }

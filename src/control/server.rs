@@ -23,7 +23,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::handlers::{App, add, router};
-use super::places::{CONNECTIONS_MAX, Held, Place, Places};
+use super::places::{Arriving, CONNECTIONS_MAX, Held, Place, Places};
 use super::problem::{Problem, TOO_MANY_CONNECTIONS};
 use super::service::Service;
 use crate::descriptors::{Purpose, are_short};
@@ -163,7 +163,9 @@ fn connection(
     let surroundings = Surroundings { caller, stop };
     let rest = TowerToHyperService::new(router);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let busy = place.busy();
+        let (head, body) = request.into_parts();
+        let (body, busy) = place.asked(body);
+        let request = Request::from_parts(head, body);
         // Adding is most of what a busy daemon is asked, so it does not go through the router.
         let answer = if request.method() == Method::POST && request.uri().path() == "/v1/jobs" {
             let service = service.clone();
@@ -185,7 +187,7 @@ fn connection(
 async fn routed(
     router: TowerToHyperService<Router>,
     surroundings: Surroundings,
-    mut request: Request<Incoming>,
+    mut request: Request<Arriving<Incoming>>,
 ) -> Result<Response<Body>, Infallible> {
     request.extensions_mut().insert(surroundings.caller);
     request.extensions_mut().insert(surroundings.stop);

@@ -209,9 +209,12 @@ impl Daemon {
         }
     }
 
-    /// Drops what is older, or more, than the config keeps.
+    /// Drops what is older, or more, than the config keeps, and cgroups that nobody is in any more.
     pub async fn retain(&self) {
         self.attempts.retention.run(self.config()).await;
+        let attempts = self.attempts.clone();
+        // A panic in there is a bug of one round, and in the log.
+        let _: Result<(), _> = tokio::task::spawn_blocking(move || attempts.clear_cgroups()).await;
     }
 
     /// From now on no attempt is started, until a reload; `kill`: ends those that run. Answers how many do.

@@ -140,6 +140,11 @@ impl Attempts {
         tokio::time::timeout(timeout.min(limits::DURATION_MAX), idle).await.is_ok()
     }
 
+    /// Removes the cgroups of attempts that are over, where processes had been left in them. It blocks.
+    pub fn clear_cgroups(&self) {
+        self.processes.clear_cgroups();
+    }
+
     /// How many attempts run as processes.
     pub fn processes(&self) -> usize {
         self.processes.count()

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
 
+use crate::core::id::JobId;
+use crate::shim;
+
 /// The controllers that a task can ask for.
 pub const WANTED: [&str; 2] = ["memory", "pids"];
 /// Where systemd notes that it leaves all below a cgroup to whom it started in there (the second one: root's).
@@ -55,6 +58,22 @@ fn site_of(process: &Path, is_delegated: impl Fn(&Path) -> bool) -> Result<Site,
                 "the daemon may not make cgroups in its own, `{}`: {why} (`Delegate=yes` allows it)",
                 own.display()
             ))
+        }
+    }
+}
+
+/// Removes the cgroups in `folder` whose names are `prefix` and an attempt's, unless a process is in there, or the attempt
+/// is under way: those in which a job was allowed to leave processes that have ended since. It blocks.
+pub(super) fn clear(folder: &Path, prefix: &str, is_under_way: impl Fn(JobId, u32) -> bool) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let attempt = name.to_str().and_then(|name| shim::parse_name(name.strip_prefix(prefix)?));
+        let Some((job, attempt)) = attempt else { continue };
+        let events = std::fs::read_to_string(entry.path().join("cgroup.events")).unwrap_or_default();
+        let is_populated = events.lines().any(|line| line == "populated 1");
+        // Asked last: an attempt is under way before its cgroup is made.
+        if !is_populated && !is_under_way(job, attempt) {
+            shim::remove_cgroup(&entry.path());
         }
     }
 }
@@ -142,6 +161,18 @@ mod tests {
         let mounts = mount("/", "cgroup", Path::new("/other")) + &mount("/", "cgroup2", &sys);
         fs::write(folder.path().join("mountinfo"), mounts).unwrap();
         (folder, sys)
+    }
+
+    #[test]
+    fn only_empty_cgroups_of_our_own_are_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["ours-1.1", "ours-2.1", "ours-3.1", "ours-x", "theirs-1.1"];
+        names.iter().for_each(|name| fs::create_dir_all(folder.path().join(name).join("inner")).unwrap());
+        fs::write(folder.path().join("ours-2.1/cgroup.events"), "populated 1\nfrozen 0\n").unwrap();
+        clear(folder.path(), "ours-", |job, _| job == JobId(3));
+        let is_left = |name: &&str| folder.path().join(name).join("inner").exists();
+        assert_eq!(names.iter().copied().filter(is_left).collect::<Vec<_>>(), names[1..]);
+        clear(&folder.path().join("nowhere"), "ours-", |_, _| false);
     }
 
     #[test]

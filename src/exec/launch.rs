@@ -22,6 +22,9 @@ pub const OWN_PROGRAM: &str = "/proc/self/exe";
 /// How often a nursery may be killed over one start.
 const TRIES: usize = 3;
 
+/// The result of a job with a user, in its folder for temporary files.
+const RESULT: &str = "daybook-result";
+
 /// The shim of one attempt, as its daemon knows it.
 #[derive(Debug)]
 pub(super) struct Shim {
@@ -37,7 +40,10 @@ pub(super) struct Shim {
 pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, String> {
     let result = shared.outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
     let temporary = temporary_folder(start);
-    let Prepared { spec, variables } = shared.environment.prepare(start, &result, temporary.as_deref())?;
+    // Another user may not write into the folder of outputs.
+    let carried = temporary.as_ref().filter(|_| start.spec.run_as.is_some()).map(|folder| folder.join(RESULT));
+    let told = carried.as_deref().unwrap_or(&result);
+    let Prepared { spec, variables } = shared.environment.prepare(start, told, temporary.as_deref())?;
     let order = Order {
         job: start.job,
         attempt: start.attempt,
@@ -46,6 +52,7 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, Str
         output: shared.outputs.path(start.job, start.attempt),
         cgroup: shared.cgroup(start.job, start.attempt),
         temporary,
+        result: carried.is_some().then_some(result),
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);
     for _ in 0..TRIES {
@@ -99,10 +106,10 @@ pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
     rustix::event::poll(&mut it, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// A folder of its own for the attempt's temporary files, unless the config names one. Nobody can guess its name, so
-/// nobody can make it before.
+/// A folder of its own for the attempt's temporary files, unless the config names one; with a user always, for the
+/// result. Nobody can guess its name, so nobody can make it before.
 fn temporary_folder(start: &Start) -> Option<PathBuf> {
-    if start.spec.env.contains_key("TMPDIR") {
+    if start.spec.run_as.is_none() && start.spec.env.contains_key("TMPDIR") {
         return None;
     }
     let chance = RandomState::new().hash_one((start.job, start.attempt));

@@ -14,6 +14,7 @@ use crate::core::id::JobId;
 use crate::shim;
 
 use super::adopt::{Alive, Earlier, What};
+use super::cgroups;
 use super::environment::Environment;
 use super::error::Error;
 use super::nursery::Nursery;
@@ -57,8 +58,12 @@ pub(super) struct Shared {
 impl Shared {
     /// The cgroup of an attempt. Daemons with different folders may be in the same one, so its name tells them apart.
     pub fn cgroup(&self, job: JobId, attempt: u32) -> Option<PathBuf> {
+        Some(self.cgroups.as_ref()?.join(format!("{}{job}.{attempt}", self.cgroup_prefix())))
+    }
+
+    fn cgroup_prefix(&self) -> String {
         let folder = xxhash_rust::xxh3::xxh3_64(self.runs.as_os_str().as_encoded_bytes());
-        Some(self.cgroups.as_ref()?.join(format!("daybook-{folder:016x}-{job}.{attempt}")))
+        format!("daybook-{folder:016x}-")
     }
 }
 
@@ -135,6 +140,14 @@ impl Processes {
                 tracing::warn!(path = %path.display(), %error, "could not remove a run file, the next start will");
             }
             Ok(()) | Err(_) => {}
+        }
+    }
+
+    /// Removes the cgroups that attempts have left because processes were in them, once these are gone. It blocks.
+    pub fn clear_cgroups(&self) {
+        if let Some(folder) = &self.shared.cgroups {
+            let is_under_way = |job, attempt| self.running().contains_key(&(job, attempt));
+            cgroups::clear(folder, &self.shared.cgroup_prefix(), is_under_way);
         }
     }
 

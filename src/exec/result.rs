@@ -1,8 +1,9 @@
-//! The result of an attempt: what its processes left in the file named by `DAYBOOK_RESULT`.
+//! The result of an attempt: what its processes left in the file named by `DAYBOOK_RESULT`. That of another user's job
+//! is put here by its shim.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -12,7 +13,7 @@ use crate::core::limits::RESULT_BYTES_MAX;
 /// Reads and removes the file. `Ok(None)` when the job wrote nothing; an error is a note for a person:
 /// a bad result does not change how an attempt ended. It blocks.
 pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
-    let read = read(path);
+    let read = read(path, None);
     match read {
         Ok(None) => return Ok(None),
         _ => std::fs::remove_file(path).map_err(|error| format!("cannot remove `{}`: {error}", path.display()))?,
@@ -24,8 +25,9 @@ pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
     }
 }
 
-/// The bytes of the file, one more than allowed at most; none if there is no file.
-fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+/// The bytes of the file, one more than allowed at most; none if there is no file. With an `owner` it must be that
+/// user's own.
+pub fn read(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
     // The path is known to the job, which may have put anything there: no link is followed, no fifo waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -33,8 +35,13 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
+    }
+    // Somebody else's file can get there as a second name, or if the folder became a link.
+    if owner.is_some_and(|owner| metadata.uid() != owner) {
+        return Err(io::Error::other("it is not a file of the job's user"));
     }
     let mut bytes = Vec::new();
     file.take(RESULT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;

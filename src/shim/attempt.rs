@@ -10,16 +10,18 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Mode;
-use rustix::process::Pid;
 
 use super::cgroup::Cgroup;
+use super::child::Main;
+use super::enter::Answer;
 use super::order::{Order, User};
 use super::output::Output;
+use super::program::cannot;
 use super::run_file::{Ended, Marked, RunFile, Stragglers};
 use super::signals::Signals;
 use super::tree::Tree;
 use super::watch::{Watch, asked};
-use super::{child, drain, setup};
+use super::{child, drain, result, setup};
 use crate::config::UMASK_DEFAULT;
 use crate::core::limits;
 use crate::exec::{Exit, Identity, Outcome, OutputSize};
@@ -107,12 +109,19 @@ impl Attempt {
         if self.signals.any() {
             return without_process(asked(&self.signals));
         }
-        let output = match self.start(run) {
-            Ok(output) => output,
+        let (output, answer) = match self.start(run) {
+            Ok(started) => started,
             Err(error) => return not_started(error),
         };
         let watch = Watch::new(&self.order.spec, &mut self.signals, &mut self.tree, output);
-        let (outcome, stragglers, mut output) = watch.run();
+        let (mut outcome, stragglers, mut output) = watch.run();
+        // Unless it was ended before it could say so.
+        if let Outcome::Failed { .. } | Outcome::Succeeded { .. } = outcome
+            && let Some(why) = answer.and_then(Answer::read)
+        {
+            let error = limits::cut(cannot(&self.order.spec, why), REASON_BYTES_MAX);
+            outcome = Outcome::NotStarted { error };
+        }
         let (size, note) = output.finish();
         self.notes.extend(note);
         if stragglers.left > 0 && !self.order.spec.leave_background {
@@ -131,7 +140,7 @@ impl Attempt {
     }
 
     /// Makes all that the job needs, and its process.
-    fn start(&mut self, run: &RunFile) -> Result<Output, String> {
+    fn start(&mut self, run: &RunFile) -> Result<(Output, Option<Answer>), String> {
         let cannot = |what: &str, error: io::Error| format!("cannot start: {what}: {error}");
         if let Some(folder) = &self.order.temporary {
             let made = make_temporary(folder, self.order.spec.user.as_ref());
@@ -142,7 +151,7 @@ impl Attempt {
         let cgroup = self.tree.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
         // From here on the work may have been done.
         run.mark(&Marked { shim: own, cgroup }).map_err(|error| cannot("its run file", error))?;
-        let (pipe, main) = self.start_process()?;
+        let (pipe, Main { pid: main, answer }) = self.start_process()?;
         self.tree.begin(main);
         let main = main.as_raw_pid().unsigned_abs();
         // It is not reaped yet, so it is there.
@@ -150,11 +159,11 @@ impl Attempt {
             self.notes.push(format!("its process could not be noted: {error}"));
         }
         let output = Output::new(self.order.output.clone(), pipe, self.order.spec.output_max);
-        Ok(output.expect("a pipe can be read without waiting"))
+        Ok((output.expect("a pipe can be read without waiting"), answer))
     }
 
     /// The process, and the pipe that it prints to.
-    fn start_process(&mut self) -> Result<(PipeReader, Pid), String> {
+    fn start_process(&mut self) -> Result<(PipeReader, Main), String> {
         let (pipe, writer) = io::pipe().map_err(|error| format!("cannot start: no pipe for its output: {error}"))?;
         let is_inside = self.enter_cgroup()?;
         let preference = setup::lower_our_preference();
@@ -220,6 +229,9 @@ impl Attempt {
                 count => self.notes.push(format!("{count} processes were killed as `memory_max` was reached")),
             }
             cgroup.remove();
+        }
+        if let Err(why) = result::carry(&self.order) {
+            self.notes.push(format!("the result is dropped: {why}"));
         }
         if let Some(folder) = &self.order.temporary
             && let Err(error) = std::fs::remove_dir_all(folder)

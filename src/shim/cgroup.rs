@@ -88,8 +88,8 @@ fn home(path: &Path) -> io::Result<PathBuf> {
     Ok(root.join(own))
 }
 
-/// From the innermost on, as only an empty one can go. Its files are the kernel's, and go by themselves.
-fn remove(path: &Path) {
+/// Removes a cgroup from the innermost on, as only an empty one can go. Its files are the kernel's, and go by themselves.
+pub(crate) fn remove(path: &Path) {
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&entry.path());

@@ -13,20 +13,29 @@ use std::path::Path;
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::process::Pid;
 
-use super::enter;
+use super::enter::{self, Answer};
 use super::order::{Order, Stdin};
 use super::program::{cannot, command, diagnose, plain};
 use crate::exec::Spec;
+
+/// The process of a job.
+#[derive(Debug)]
+pub(super) struct Main {
+    pub pid: Pid,
+    /// If it is made in two steps: what it says when it fails at the second one.
+    pub answer: Option<Answer>,
+}
 
 /// Starts the job in a process group of its own, whose number is that of the process. Both its standard output and its
 /// standard error are `output`, in the order in which it writes. Whoever calls this waits for the process.
 ///
 /// # Errors
 /// A sentence for a person; then there is no process.
-pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
+pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Main, String> {
     let spec = &order.spec;
     if is_entered(spec) {
-        return enter::spawn(order, output).map_err(|why| cannot(spec, why));
+        let entered = enter::spawn(order, output).map_err(|why| cannot(spec, why))?;
+        return Ok(Main { pid: entered.0, answer: Some(entered.1) });
     }
     let start = || {
         let (mut command, program) = command(order)?;
@@ -36,7 +45,7 @@ pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
         let errors = output.try_clone().map_err(|error| plain(&error))?;
         command.process_group(0).stdin(stdin(order)?).stdout(output).stderr(errors);
         let child = command.spawn().map_err(|error| diagnose(&error, &program, spec.cwd.as_deref()))?;
-        Ok(Pid::from_child(&child))
+        Ok(Main { pid: Pid::from_child(&child), answer: None })
     };
     start().map_err(|why: String| cannot(spec, why))
 }
@@ -105,13 +114,14 @@ mod tests {
             output: "/nowhere".into(),
             cgroup: None,
             temporary: None,
+            result: None,
         }
     }
 
     /// What the job prints.
     fn print(order: &Order) -> Result<String, String> {
         let (mut reader, writer) = io::pipe().unwrap();
-        let pid = spawn(order, writer)?;
+        let Main { pid, .. } = spawn(order, writer)?;
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
         waitpid(Some(pid), WaitOptions::empty()).unwrap();

@@ -3,7 +3,9 @@
 //! program. So nothing runs between a fork and an exec, and the process is single: what it sets holds for all of it.
 //!
 //! Its standard input is a socket. On it comes the [`Order`]; back goes a sentence if the job cannot be started, or
-//! nothing: the socket closes when the program takes its place.
+//! nothing: the socket closes when the program takes its place. The shim does not wait for either: that process is the
+//! job's main process from the first moment on, with its deadline and all, and what it has said is read when it has
+//! ended. So a folder that cannot be entered, as its server is gone, keeps nobody from cancelling the job.
 //!
 //! It starts with an empty environment. What the job's variables say to a dynamic linker, and they may come from a file
 //! of the job's user, is not for a process that is still root.
@@ -30,11 +32,27 @@ use crate::core::codec;
 /// Bytes of the answer that are read.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
+/// What a process that was to become a job can say for itself.
+#[derive(Debug)]
+pub(super) struct Answer(UnixStream);
+
+impl Answer {
+    /// Why it has not become the job, once it has ended; none if it has.
+    pub fn read(self) -> Option<String> {
+        // All that was said is there. Were the other end still open, there would be nothing to wait for.
+        self.0.set_nonblocking(true).ok()?;
+        let mut answer = Vec::new();
+        // What came before an error counts.
+        let _: Result<_, _> = self.0.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
+        (!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
 /// The first step, in the shim.
 ///
 /// # Errors
 /// Why the job cannot be started; then there is no process.
-pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
+pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<(Pid, Answer), String> {
     let (mut ours, theirs) = UnixStream::pair().map_err(|error| plain(&error))?;
     let errors = output.try_clone().map_err(|error| plain(&error))?;
     let mut bytes = Vec::new();
@@ -48,18 +66,14 @@ pub(super) fn spawn(order: &Order, output: PipeWriter) -> Result<Pid, String> {
     })?;
     // It holds the other ends.
     drop(command);
-    let mut answer = Vec::new();
+    // It reads this before it does anything else.
     let told = ours.write_all(&bytes).and_then(|()| ours.shutdown(Shutdown::Write));
-    let heard = ours.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
-    let why = match (told, heard) {
-        _ if !answer.is_empty() => String::from_utf8_lossy(&answer).into_owned(),
-        (Ok(()), Ok(_)) => return Ok(Pid::from_child(&child)),
-        (Err(error), _) | (_, Err(error)) => format!("the process that was to become it: {}", plain(&error)),
-    };
-    // It has no more to say, and if it lives it is not the job.
-    let _ = child.kill();
-    let _ = child.wait();
-    Err(why)
+    told.map(|()| (Pid::from_child(&child), Answer(ours))).map_err(|error| {
+        // If it lives it is not the job.
+        let _ = child.kill();
+        let _ = child.wait();
+        format!("the process that was to become it: {}", plain(&error))
+    })
 }
 
 /// The second step: the process that becomes the job.

@@ -28,6 +28,7 @@ pub mod nursery;
 mod order;
 mod output;
 pub(crate) mod program;
+mod result;
 mod run_file;
 mod setup;
 mod signals;
@@ -37,6 +38,7 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub(crate) use cgroup::remove as remove_cgroup;
 pub use order::{Io, IoClass, Limit, Order, Stdin, User};
 pub use run_file::{Ended, Look, Marked, RunFile, Stragglers, parse_name, path};
 

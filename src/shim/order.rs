@@ -29,6 +29,8 @@ pub struct Order {
     pub cgroup: Option<PathBuf>,
     /// The folder to make for the job's temporary files, its `TMPDIR`.
     pub temporary: Option<PathBuf>,
+    /// Where to put what the job leaves in its `DAYBOOK_RESULT`; none if that is the place itself.
+    pub result: Option<PathBuf>,
 }
 
 /// Where a job's standard input comes from.
@@ -114,6 +116,7 @@ mod tests {
             output: "/x".into(),
             cgroup: None,
             temporary: None,
+            result: None,
         };
         assert_eq!(Order::read(order.hand_over().unwrap()).unwrap(), order);
         assert!(Order::read(&b"no order"[..]).is_err());

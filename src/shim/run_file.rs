@@ -10,8 +10,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +28,10 @@ const LIVE: Slot = Slot { at: 1024, room: 1024 };
 const END: Slot = Slot { at: 2048, room: SIZE - 2048 };
 /// Length and checksum, before the text of a slot.
 const FRAME: usize = 12;
+
+/// How long a lock is waited for that nobody should hold any more.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_AGAIN: Duration = Duration::from_millis(2);
 
 /// The run file of one attempt, open.
 #[derive(Debug)]
@@ -94,15 +100,29 @@ pub enum Look {
 }
 
 impl RunFile {
-    /// Makes the file, whole, and takes its lock.
+    /// Makes the file, whole, and takes its lock. It blocks, for a while even if another one holds the lock: that may
+    /// be a process which is just being made, with a copy of all that was open, whose program is not loaded yet.
     ///
     /// # Errors
     /// When the disk has no room for it, or another attempt of that name is there and lives.
     pub fn create(path: &Path) -> io::Result<RunFile> {
+        let end = Instant::now() + LOCK_WAIT;
+        RunFile::create_if(path, || {
+            std::thread::sleep(LOCK_AGAIN);
+            Instant::now() < end
+        })
+    }
+
+    /// The same; `again` is asked whether to try it once more when the lock is held.
+    fn create_if(path: &Path, mut again: impl FnMut() -> bool) -> io::Result<RunFile> {
         let flags = OFlags::NOFOLLOW.bits() as i32;
         let file = OpenOptions::new().read(true).write(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
         // Before anything is written: what is there may live.
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        while let Err(error) = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != Errno::WOULDBLOCK || !again() {
+                return Err(error.into());
+            }
+        }
         let mut whole = [0; SIZE];
         whole[..HEAD.len()].copy_from_slice(HEAD);
         file.write_all_at(&whole, 0)?;
@@ -178,7 +198,7 @@ impl RunFile {
     pub fn look(path: &Path) -> io::Result<Option<Look>> {
         RunFile::look_if(path, |file| match rustix::fs::flock(file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(true),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(error) => Err(error.into()),
         })
     }
@@ -257,7 +277,7 @@ mod tests {
         let path = path(folder.path(), JobId(12), 3);
         let run = RunFile::create(&path).unwrap();
         assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(None)));
-        assert!(RunFile::create(&path).is_err(), "it lives");
+        assert!(RunFile::create_if(&path, || false).is_err(), "it lives");
         drop(run);
         assert_eq!(look_when_free(&path), Some(Look::NeverStarted));
 
@@ -276,6 +296,18 @@ mod tests {
         run.end(&ended(vec!["a note".into()]), true).unwrap();
         drop(run);
         assert_eq!(look_when_free(&path), Some(Look::Ended(ended(vec!["a note".into()]))));
+    }
+
+    #[test]
+    fn a_lock_that_is_let_go_soon_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path(folder.path(), JobId(1), 1);
+        let mut holder = Some(RunFile::create(&path).unwrap());
+        let again = || {
+            drop(holder.take());
+            true
+        };
+        assert!(RunFile::create_if(&path, again).is_ok());
     }
 
     #[test]
@@ -300,7 +332,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("1.1");
         RunFile::create(&path).unwrap().end(&ended(vec!["x".repeat(SIZE)]), false).unwrap();
-        let Some(Look::Ended(read)) = RunFile::look(&path).unwrap() else { panic!("it has ended") };
+        let Some(Look::Ended(read)) = look_when_free(&path) else { panic!("it has ended") };
         assert_eq!(read.outcome, ended(Vec::new()).outcome);
         assert_eq!(read.notes.len(), 1);
     }

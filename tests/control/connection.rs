@@ -132,6 +132,22 @@ fn idle_connections_lock_nobody_out() {
 }
 
 #[test]
+fn those_who_begin_to_ask_and_never_end_lock_nobody_out() {
+    allow_many_files();
+    let served = Served::start();
+    let begin = |_| {
+        let mut connection = Connection::open(&served.socket);
+        connection.send(b"POST /v1/jobs HTTP/1.1\r\nhost: d\r\ncontent-length: 100\r\n\r\n{\"task\"");
+        connection
+    };
+    let mut silent: Vec<Connection> = (0..CONNECTIONS_MAX).map(begin).collect();
+    for _ in 0..100 {
+        assert_eq!(get(&served, "/healthz").status, 200);
+    }
+    assert!(silent[0].is_closed(), "the oldest has made room");
+}
+
+#[test]
 fn one_connection_too_many_is_told_so_and_the_others_go_on() {
     allow_many_files();
     let served = Served::start();

@@ -1,5 +1,6 @@
 //! Processes that outlive the main process.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use daybook::exec::{Outcome, Spec, Stop};
@@ -73,4 +74,36 @@ async fn cancelled_it_is_ended_even_if_the_task_would_leave_it() {
     assert_eq!(bench.ended().await.outcome, Outcome::Cancelled);
     let output = bench.output().await;
     assert!(!is_running(output.split(' ').next().unwrap().parse().unwrap()));
+}
+
+/// The cgroup of version 2 that this process is in, with a folder for those of attempts.
+fn cgroups() -> Option<PathBuf> {
+    let made = daybook::exec::cgroups::site().and_then(|site| {
+        let folder = site.folder.join(format!("daybook-test-exec-{}", std::process::id()));
+        std::fs::create_dir(&folder).map(|()| folder).map_err(|error| error.to_string())
+    });
+    made.inspect_err(|why| println!("skipped: no cgroup of version 2 can be made here: {why}")).ok()
+}
+
+#[tokio::test]
+async fn the_cgroup_it_is_left_in_is_removed_once_it_has_ended() {
+    let Some(folder) = cgroups() else { return };
+    let shim = env!("CARGO_BIN_EXE_daybook").into();
+    let mut bench = Bench::with(shim, Some(folder.clone()));
+    let others = || std::fs::read_dir(&folder).unwrap().flatten().filter(|entry| entry.path().is_dir()).count();
+    bench.run(shell("true")).await;
+    assert_eq!(others(), 0, "nothing was left, and so no cgroup");
+    bench.run(Spec { leave_background: true, ..shell("sleep 1000 >/dev/null 2>&1 & echo $!") }).await;
+    bench.processes.clear_cgroups();
+    assert_eq!(others(), 1, "somebody is in there");
+    let process = rustix::process::Pid::from_raw(pid(&bench.output().await) as i32).unwrap();
+    rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+    let gone = async {
+        while others() > 0 {
+            bench.processes.clear_cgroups();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(gone).await;
+    std::fs::remove_dir(folder).unwrap();
 }

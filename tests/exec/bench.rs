@@ -1,6 +1,7 @@
 //! Processes with a folder of their own, and the few calls that the tests are made of.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,16 +41,16 @@ pub fn start(spec: Spec) -> Start {
 
 impl Bench {
     pub fn new() -> Bench {
+        Bench::with(env!("CARGO_BIN_EXE_daybook").into(), None)
+    }
+
+    /// With a program in the place of the shim, and a folder for cgroups.
+    pub fn with(shim: PathBuf, cgroups: Option<PathBuf>) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let outputs = Outputs::new(folder.path().join("outputs")).unwrap();
         let (sender, reports) = unbounded_channel();
-        let place = Place {
-            outputs: outputs.clone(),
-            socket: SOCKET.into(),
-            runs: folder.path().join("runs"),
-            shim: env!("CARGO_BIN_EXE_daybook").into(),
-            cgroups: None,
-        };
+        let place =
+            Place { outputs: outputs.clone(), socket: SOCKET.into(), runs: folder.path().join("runs"), shim, cgroups };
         let processes = Processes::new(place, sender).unwrap();
         Bench { folder, outputs, processes, reports }
     }

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use daybook::exec::{Outcome, Spec};
+use daybook::exec::{Outcome, Report, Spec, Stop};
 
-use crate::bench::{Bench, command, shell};
+use crate::bench::{Bench, JOB, command, shell, start};
 
 /// Runs what must not start, and answers the sentence.
 async fn refused(bench: &mut Bench, spec: Spec) -> String {
@@ -86,4 +86,45 @@ async fn a_relative_program_is_relative_to_the_working_directory() {
     spec.cwd = Some(PathBuf::from("/bin"));
     let output = bench.print(spec).await;
     assert!(output.ends_with("bin\n./sh\n"), "{output}");
+}
+
+/// A shim that ends before it listens to signals, and so without a mark: played by another program.
+struct Early {
+    folder: tempfile::TempDir,
+}
+
+impl Early {
+    fn new(text: &str) -> Early {
+        let folder = tempfile::tempdir().unwrap();
+        // By another process: no descriptor of ours that is open for writing gets into what other tests are starting.
+        let mut made = std::process::Command::new("sh");
+        made.args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\" && chmod 755 \"$0\""]);
+        assert!(made.arg(folder.path().join("shim")).arg(text).status().unwrap().success());
+        Early { folder }
+    }
+
+    fn bench(&self) -> Bench {
+        Bench::with(self.folder.path().join("shim"), None)
+    }
+}
+
+#[tokio::test]
+async fn a_shim_that_is_killed_before_it_begins_is_lost() {
+    let ended = Early::new("kill -9 $$").bench().run(shell("true")).await;
+    let cause = "the process that looked after it was killed by signal 9".to_owned();
+    assert_eq!(ended.outcome, Outcome::Lost { cause });
+    let ended = Early::new("exit 1").bench().run(shell("true")).await;
+    assert_eq!(ended.outcome, Outcome::Lost { cause: "the process that looked after it is gone".to_owned() });
+}
+
+#[tokio::test]
+async fn one_that_a_wish_ends_before_it_begins_is_what_was_wished() {
+    for (stop, outcome) in [(Stop::Cancel, Outcome::Cancelled), (Stop::Shutdown, Outcome::Interrupted)] {
+        let early = Early::new("exec sleep 1000");
+        let mut bench = early.bench();
+        bench.processes.start(start(shell("true")));
+        let Report::Spawned { .. } = bench.report().await else { panic!("not spawned") };
+        bench.processes.stop(JOB, 1, stop);
+        assert_eq!(bench.ended().await.outcome, outcome);
+    }
 }

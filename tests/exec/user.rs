@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use daybook::core::limits::RESULT_BYTES_MAX;
 use daybook::exec::{Outcome, RunAs, Spec};
 
 use crate::bench::{Bench, command, shell};
@@ -28,6 +29,39 @@ async fn a_job_has_its_user_and_a_folder_of_its_own() {
     let limits = [("nofile".to_owned(), daybook::shim::Limit { soft: Some(50), hard: Some(60) })].into();
     let spec = Spec { umask: Some(0o27), limits, ..as_user("daemon", shell(text)) };
     assert_eq!(Bench::new().print(spec).await, "daemon\ndaemon\ndaemon\n0027\n50\n");
+}
+
+#[tokio::test]
+async fn a_job_of_a_user_leaves_its_result() {
+    if !is_root("a_job_of_a_user_leaves_its_result") {
+        return;
+    }
+    let mut bench = Bench::new();
+    // As the state folder is.
+    std::fs::set_permissions(bench.folder.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let run = async |bench: &mut Bench, text: &str| {
+        let ended = bench.run(as_user("nobody", shell(text))).await;
+        assert_eq!(ended.outcome, Outcome::Succeeded { exit_code: 0 }, "{ended:?}");
+        (ended.result, ended.notes)
+    };
+    assert_eq!(run(&mut bench, "echo '[7]' >$DAYBOOK_RESULT").await, (Some("[7]".to_owned()), Vec::new()));
+    assert_eq!(run(&mut bench, "true").await, (None, Vec::new()));
+    let own =
+        Spec { env: [("TMPDIR".to_owned(), "/nowhere".to_owned())].into(), ..shell("echo $TMPDIR >$DAYBOOK_RESULT") };
+    assert_eq!(bench.run(as_user("nobody", own)).await.result.as_deref(), Some("\"/nowhere\""));
+    let large = format!("head -c {} /dev/zero | tr '\\0' 1 >$DAYBOOK_RESULT", RESULT_BYTES_MAX * 9);
+    let dropped = |why: &str| (None, vec![format!("the result is dropped: {why}")]);
+    assert_eq!(run(&mut bench, &large).await, dropped(&format!("it is larger than {RESULT_BYTES_MAX} bytes")));
+    assert_eq!(run(&mut bench, "mkfifo $DAYBOOK_RESULT").await, dropped("it is not a regular file"));
+    let link = run(&mut bench, "ln -s /etc/shadow $DAYBOOK_RESULT").await;
+    assert!(link.0.is_none() && link.1.len() == 1, "{link:?}");
+    // A file of somebody else, under the right name in a folder that took the place of the job's own.
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::write(foreign.path().join("daybook-result"), "secret").unwrap();
+    let folder = foreign.path().display();
+    let text = format!("rmdir $TMPDIR && ln -s {folder} $TMPDIR");
+    assert_eq!(run(&mut bench, &text).await, dropped("it is not a file of the job's user"));
+    assert!(foreign.path().join("daybook-result").exists(), "and what is there stays");
 }
 
 #[tokio::test]

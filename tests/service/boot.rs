@@ -224,6 +224,8 @@ fn jobs_can_work_in_the_sandbox() {
         may() { if sh -c \"$2\" >/dev/null 2>&1; then echo \"$1 yes\"; else echo \"$1 no\"; fi; }
         may tmp 'echo > /tmp/work'
         may var-tmp 'echo > /var/tmp/work'
+        may own-tmp 'echo > $TMPDIR/work'
+        may cgroup 'grep daybook- /proc/self/cgroup'
         may etc 'echo > /etc/daybook/work'
         may proc 'cat /proc/loadavg /proc/meminfo /proc/1/comm'
         may socket 'daybook status'
@@ -233,15 +235,17 @@ fn jobs_can_work_in_the_sandbox() {
         '''
     ";
     for (drop_in, can) in [
-        ("", "tmp yes, var-tmp yes, etc no, proc yes, socket yes, pipe yes, become-another no, set-the-clock no"),
+        (
+            "",
+            "tmp yes, var-tmp yes, own-tmp yes, cgroup yes, etc no, proc yes, socket yes, pipe yes, become-another no, set-the-clock no",
+        ),
         (
             include_str!("../../systemd/drop-ins/strict.conf"),
-            // Its own /tmp and /var/tmp.
-            "tmp yes, var-tmp yes, etc no, proc no, socket yes, pipe yes, become-another no, set-the-clock no",
+            "tmp no, var-tmp no, own-tmp yes, cgroup yes, etc no, proc no, socket yes, pipe yes, become-another no, set-the-clock no",
         ),
         (
             include_str!("../../systemd/drop-ins/any-user.conf"),
-            "tmp yes, var-tmp yes, etc yes, proc yes, socket yes, pipe yes, become-another yes, set-the-clock no",
+            "tmp yes, var-tmp yes, own-tmp yes, cgroup yes, etc yes, proc yes, socket yes, pipe yes, become-another yes, set-the-clock no",
         ),
     ] {
         let Some(mut machine) = Machine::new(&Install { config, drop_ins: &[("test", drop_in)] }) else { return };

@@ -65,7 +65,7 @@ impl Bench {
         let path = OsString::from("/usr/local/bin:/usr/bin:/bin");
         let environment = BTreeMap::from([("PATH".to_owned(), path), ("DAYBOOK_JOB".to_owned(), "1".into())]);
         let output = self.path("output");
-        Order { job: JobId(1), attempt: 1, spec, environment, output, cgroup: None, temporary: None }
+        Order { job: JobId(1), attempt: 1, spec, environment, output, cgroup: None, temporary: None, result: None }
     }
 
     pub fn start(&self, order: &Order) -> Shim {

@@ -6,6 +6,7 @@
 
 mod bench;
 mod disk;
+mod enters;
 mod escapes;
 mod inherits;
 mod limits;
