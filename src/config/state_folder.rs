@@ -42,7 +42,8 @@ const OF_THE_SYSTEM: [&str; 33] = [
     "/var/tmp",
 ];
 /// What a daemon makes in its state folder, and what a file system has at its top.
-const NAMES: [&str; 8] = ["checkpoint", "history", "journal", "keys", "lock", "lost+found", "occurrences", "outputs"];
+const NAMES: [&str; 9] =
+    ["checkpoint", "history", "journal", "keys", "lock", "lost+found", "occurrences", "outputs", "runs"];
 /// Strangers that are named.
 const STRANGERS_SHOWN: usize = 3;
 
