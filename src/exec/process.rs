@@ -150,7 +150,7 @@ pub(super) async fn collect(shared: &Shared, (job, attempt): (JobId, u32), wante
     let (outputs, looked) = (shared.outputs.clone(), path.clone());
     let read = move || {
         let look = RunFile::look_after_end(&looked);
-        let result = result::take(&outputs.result_path(job, attempt));
+        let result = result::read(&outputs.result_path(job, attempt));
         (look, result)
     };
     let Ok((look, result)) = tokio::task::spawn_blocking(read).await else {

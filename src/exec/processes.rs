@@ -132,14 +132,17 @@ impl Processes {
         });
     }
 
-    /// Removes the run file of an attempt that is over, once nobody needs to be told of its end any more. It blocks.
+    /// Removes the result and the run file of an attempt that is over, once nobody needs to be told of its end any
+    /// more. It blocks.
     pub fn forget(&self, job: JobId, attempt: u32) {
-        let path = shim::path(&self.shared.runs, job, attempt);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "could not remove a run file, the next start will");
+        // The run file last, so that a start that finds it removes what is left of both.
+        for path in [self.shared.outputs.result_path(job, attempt), shim::path(&self.shared.runs, job, attempt)] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(path = %path.display(), %error, "could not remove a file of an attempt");
+                }
+                Ok(()) | Err(_) => {}
             }
-            Ok(()) | Err(_) => {}
         }
     }
 

@@ -10,15 +10,10 @@ use rustix::fs::OFlags;
 
 use crate::core::limits::RESULT_BYTES_MAX;
 
-/// Reads and removes the file. `Ok(None)` when the job wrote nothing; an error is a note for a person:
-/// a bad result does not change how an attempt ended. It blocks.
-pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
-    let read = read(path, None);
-    match read {
-        Ok(None) => return Ok(None),
-        _ => std::fs::remove_file(path).map_err(|error| format!("cannot remove `{}`: {error}", path.display()))?,
-    }
-    match read {
+/// Reads the file, which stays until the end of the attempt is on disk. `Ok(None)` when the job wrote nothing; an error
+/// is a note for a person: a bad result does not change how an attempt ended. It blocks.
+pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
+    match bytes(path, None) {
         Ok(Some(bytes)) => to_json(&bytes),
         Ok(None) => Ok(None),
         Err(error) => Err(format!("the result is dropped: {error}")),
@@ -27,7 +22,7 @@ pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
 
 /// The bytes of the file, one more than allowed at most; none if there is no file. With an `owner` it must be that
 /// user's own.
-pub fn read(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
+pub fn bytes(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
     // The path is known to the job, which may have put anything there: no link is followed, no fifo waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
@@ -99,11 +94,11 @@ mod tests {
     fn a_link_and_a_folder_are_refused_and_no_file_is_no_result() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("result");
-        assert_eq!(take(&path), Ok(None));
+        assert_eq!(read(&path), Ok(None));
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
-        assert!(take(&path).is_err());
-        assert!(path.symlink_metadata().is_err(), "the link is removed");
+        assert!(read(&path).is_err());
+        std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert!(take(&path).is_err());
+        assert!(read(&path).is_err());
     }
 }

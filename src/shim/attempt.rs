@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::fs::Mode;
+use rustix::process::Pid;
 
 use super::cgroup::Cgroup;
 use super::child::Main;

@@ -215,8 +215,13 @@ impl RunFile {
     fn look_if(path: &Path, is_free: impl FnOnce(&File) -> io::Result<bool>) -> io::Result<Option<Look>> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
+        if metadata.is_file() && metadata.len() == 0 {
+            // Its daemon was killed before it wrote anything, and no shim was given it.
+            return Ok(Some(if is_free(&file)? { Look::NeverStarted } else { Look::Alive(None) }));
+        }
         let mut head = [0; HEAD.len()];
-        if !file.metadata()?.is_file() || file.read_exact_at(&mut head, 0).is_err() || head != HEAD {
+        if !metadata.is_file() || file.read_exact_at(&mut head, 0).is_err() || head != HEAD {
             return Ok(None);
         }
         let is_free = is_free(&file)?;
@@ -322,6 +327,8 @@ mod tests {
         assert_eq!(look_when_free(&path), Some(Look::Lost(marked(), None)));
         std::fs::write(&path, "something else").unwrap();
         assert_eq!(look_when_free(&path), None);
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(look_when_free(&path), Some(Look::NeverStarted), "a daemon was killed while it made the file");
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
         assert!(RunFile::look(&path).is_err() && RunFile::create(&path).is_err(), "no link is followed");

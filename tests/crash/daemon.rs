@@ -168,13 +168,14 @@ impl Place {
         pids().filter(is_ours).filter_map(Pid::from_raw).collect()
     }
 
-    /// The shims of attempts of this place.
+    /// The shims of attempts of this place: those who have a run file open, and are not the daemon.
     pub fn shims(&self) -> Vec<Pid> {
-        let runs = format!("{}/", self.state().join("runs").display());
+        let state = fs::canonicalize(self.state()).unwrap_or_else(|_| self.state());
+        let (runs, lock) = (state.join("runs"), state.join("lock"));
         let is_ours = |pid: &i32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let mut words = line.split(|byte| *byte == 0);
-            words.nth(1) == Some(b"shim") && words.next().is_some_and(|word| word.starts_with(runs.as_bytes()))
+            let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let open: Vec<PathBuf> = entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+            open.iter().any(|path| path.starts_with(&runs)) && !open.contains(&lock)
         };
         pids().filter(is_ours).filter_map(Pid::from_raw).collect()
     }

@@ -44,10 +44,10 @@ shell = 'echo "$DAYBOOK_JOB $DAYBOOK_ATTEMPT" >> $DIR/notes'
 "#;
 
 /// Small and good enough: splitmix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;
         word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -56,7 +56,7 @@ impl Random {
     }
 }
 
-fn number_of(variable: &str, default: u64) -> u64 {
+pub fn number_of(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 

@@ -4,9 +4,11 @@
 mod client;
 mod daemon;
 
+mod adopted;
 mod checkpoint;
 mod damage;
 mod disk;
+mod drained;
 mod execution;
 mod history;
 mod interrupted;
@@ -17,3 +19,4 @@ mod missed;
 mod quarantine;
 mod second;
 mod stop;
+mod torture;
