@@ -8,8 +8,9 @@ const CONFIG: &str = r#"
 [task.deadly]
 shell = '''
 echo "$DAYBOOK_ATTEMPT" >> $DIR/begun
-# The shim and, before it, the daemon, its parent.
-test -e $DIR/mended || { set -- $(sed "s/.*) //" /proc/$PPID/stat); kill -9 $2 $PPID; }'''
+# The shim and, before it, the daemon, the parent of its parent.
+parent() { sed "s/.*) . \([0-9]*\) .*/\1/" /proc/$1/stat; }
+test -e $DIR/mended || kill -9 $(parent $(parent $PPID)) $PPID'''
 
 [task.harmless]
 shell = 'true'
