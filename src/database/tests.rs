@@ -21,7 +21,7 @@ fn file(folder: &Path) -> Database {
 
 fn impatient() -> Timeouts {
     let wait = Duration::from_millis(50);
-    Timeouts { connect: wait, lock: wait, ..Timeouts::default() }
+    Timeouts { lock: wait, ..Timeouts::default() }
 }
 
 #[derive(Clone, Default)]

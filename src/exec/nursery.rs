@@ -7,8 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::net::sockopt::Timeout;
 
 use crate::shim::{RunFile, nursery};
+
+/// How long it may take to make a shim: a fork.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Gives out shims, one at a time.
 #[derive(Debug)]
@@ -45,8 +51,10 @@ impl Nursery {
         if told.as_ref().is_err_and(is_gone)
             && let Some(Running { socket, mut child }) = running.take()
         {
-            tracing::warn!("the process that shims are made by was killed, starts another");
+            tracing::warn!("the process that shims are made by was killed or hangs, starts another");
             drop(socket);
+            // One that hangs does not end by itself; one that is gone needs no killing.
+            let _: io::Result<()> = child.kill();
             child.wait()?;
             return Err(io::ErrorKind::ConnectionAborted.into());
         }
@@ -55,6 +63,8 @@ impl Nursery {
 
     fn start(&self) -> io::Result<Running> {
         let (socket, theirs) = nursery::sockets()?;
+        // One that does not answer would hold up every start.
+        rustix::net::sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(ANSWER))?;
         let mut command = Command::new(&self.program);
         command.arg0("daybook").args(["shim", "nursery"]).env_clear().current_dir("/");
         let child = command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
@@ -62,8 +72,8 @@ impl Nursery {
     }
 }
 
-/// Whether somebody has killed it.
+/// Whether somebody has killed it, or stopped it.
 fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof, WouldBlock};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof | WouldBlock)
 }

@@ -88,7 +88,7 @@ async fn a_relative_program_is_relative_to_the_working_directory() {
     assert!(output.ends_with("bin\n./sh\n"), "{output}");
 }
 
-/// A shim that ends before it listens to signals, and so without a mark: played by another program.
+/// Another program in the place of the one that makes shims.
 struct Early {
     folder: tempfile::TempDir,
 }
@@ -109,22 +109,27 @@ impl Early {
 }
 
 #[tokio::test]
-async fn a_shim_that_is_killed_before_it_begins_is_lost() {
-    let ended = Early::new("kill -9 $$").bench().run(shell("true")).await;
-    let cause = "the process that looked after it was killed by signal 9".to_owned();
-    assert_eq!(ended.outcome, Outcome::Lost { cause });
-    let ended = Early::new("exit 1").bench().run(shell("true")).await;
-    assert_eq!(ended.outcome, Outcome::Lost { cause: "the process that looked after it is gone".to_owned() });
+async fn what_makes_shims_may_be_killed_and_is_replaced() {
+    let early = Early::new(&format!("echo $$ > \"$0.pid\"; exec {} \"$@\"", env!("CARGO_BIN_EXE_daybook")));
+    let mut bench = early.bench();
+    for _ in 0..3 {
+        assert_eq!(bench.run(shell("true")).await.outcome, Outcome::Succeeded { exit_code: 0 });
+        let pid = std::fs::read_to_string(early.folder.path().join("shim.pid")).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
 }
 
 #[tokio::test]
-async fn one_that_a_wish_ends_before_it_begins_is_what_was_wished() {
-    for (stop, outcome) in [(Stop::Cancel, Outcome::Cancelled), (Stop::Shutdown, Outcome::Interrupted)] {
-        let early = Early::new("exec sleep 1000");
-        let mut bench = early.bench();
-        bench.processes.start(start(shell("true")));
-        let Report::Spawned { .. } = bench.report().await else { panic!("not spawned") };
-        bench.processes.stop(JOB, 1, stop);
-        assert_eq!(bench.ended().await.outcome, outcome);
-    }
+async fn what_makes_shims_and_is_killed_each_time_is_told() {
+    let ended = Early::new("kill -9 $$").bench().run(shell("true")).await;
+    let error = "what starts processes is killed again and again".to_owned();
+    assert_eq!(ended.outcome, Outcome::NotStarted { error });
+}
+
+#[tokio::test]
+async fn what_makes_shims_and_hangs_is_replaced() {
+    let hangs_once = "test -e \"$0.hung\" || { : > \"$0.hung\"; exec sleep 1000; }";
+    let early = Early::new(&format!("{hangs_once}; exec {} \"$@\"", env!("CARGO_BIN_EXE_daybook")));
+    assert_eq!(early.bench().run(shell("true")).await.outcome, Outcome::Succeeded { exit_code: 0 });
 }
