@@ -41,7 +41,7 @@ pub use output::{Follow, Outputs};
 pub use processes::{Place, Processes};
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
-pub(crate) use result::read as read_result;
+pub(crate) use result::bytes as read_result;
 pub use spec::{Program, Spec, Start};
 pub use strays::{count_strays, end_strays};
 pub use system::is_going_down;

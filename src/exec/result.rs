@@ -13,7 +13,7 @@ use crate::core::limits::RESULT_BYTES_MAX;
 /// Reads and removes the file. `Ok(None)` when the job wrote nothing; an error is a note for a person:
 /// a bad result does not change how an attempt ended. It blocks.
 pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
-    let read = read(path, None);
+    let read = bytes(path, None);
     match read {
         Ok(None) => return Ok(None),
         _ => std::fs::remove_file(path).map_err(|error| format!("cannot remove `{}`: {error}", path.display()))?,
@@ -27,7 +27,7 @@ pub(super) fn take(path: &Path) -> Result<Option<String>, String> {
 
 /// The bytes of the file, one more than allowed at most; none if there is no file. With an `owner` it must be that
 /// user's own.
-pub fn read(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
+pub fn bytes(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
     // The path is known to the job, which may have put anything there: no link is followed, no fifo waited for.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
