@@ -91,7 +91,7 @@ fn no_payload_is_in_any_log() {
         fs::remove_file(place.path("runs")).unwrap();
         daemon.add(json!({"task": "wait", "args": args}));
         until("it runs", || place.path("runs").exists().then_some(()));
-        daemon.kill();
+        daemon.kill_with_shims();
         let daemon = place.start();
         daemon.post("/v1/repair", json!({}));
         daemon.stop();
@@ -105,7 +105,7 @@ fn no_payload_is_in_any_log() {
             "attempt starts",
             "outcome",
             "attempt ended with a note",
-            "ran on without a daemon",
+            "with nobody to look after",
             "env TOKEN changed",
         ] {
             assert!(log.contains(word), "`{word}` is missing: {log}");
