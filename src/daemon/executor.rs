@@ -2,6 +2,7 @@
 //! to the engine as commands.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub struct Attempts {
     pub(super) retention: Arc<Retention>,
     /// Why all that runs was told to end, if it was: what ends early is then to be resumed.
     stopping: Mutex<Option<&'static str>>,
+    /// Whether an attempt was interrupted, about which no sweep has decided yet.
+    pub(super) interrupted: AtomicBool,
 }
 
 impl Attempts {
@@ -80,6 +83,7 @@ impl Attempts {
             known: Mutex::default(),
             retention,
             stopping: Mutex::default(),
+            interrupted: AtomicBool::default(),
         })
     }
 
@@ -460,6 +464,7 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
             }
         };
         let over = over(&command);
+        let interrupted = matches!(command, Command::ReportEnded { ending: Ending::Interrupted { .. }, .. });
         let processes = attempts.processes.clone();
         let told = move || {
             // Its end is on disk, so that nobody needs its run file any more.
@@ -470,6 +475,7 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
         if engine.tell_then(command, told).await.is_err() {
             break;
         }
+        attempts.interrupted.fetch_or(interrupted, Ordering::Relaxed);
         over.inspect(|(job, attempt)| attempts.forget(*job, *attempt));
     }
 }

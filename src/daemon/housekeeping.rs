@@ -5,6 +5,7 @@
 //! by the time that has passed and never by the tick.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -20,6 +21,9 @@ use crate::logging;
 const HEAD_EVERY: Duration = Duration::from_secs(5);
 /// How often retention is looked after, unless somebody asks for it: a repair, a reload, `clean-logs`.
 const RETAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often a sweep may be made for the sake of interrupted jobs: one that is interrupted each time it begins, because its
+/// shim is always killed, say, is not to keep the machine busy.
+const INTERRUPTED_EVERY: Duration = Duration::from_secs(5);
 /// After this long without a tick the loop looks by itself.
 const TICK_OVERDUE: Duration = Duration::from_secs(15);
 
@@ -40,10 +44,16 @@ pub async fn ticks(wake: [Arc<Notify>; 2], every: Duration) -> Result<JobSchedul
 /// it knows when the next sweep is due, a tick that is lost delays none.
 pub async fn sweeps(daemon: Arc<Daemon>, tick: Arc<Notify>) {
     loop {
-        let due_in = || daemon.sweeper().due_in(daemon.config().repair_every);
+        let due_in = || {
+            let every = daemon.config().repair_every;
+            let interrupted = daemon.attempts().interrupted.load(Ordering::Relaxed);
+            daemon.sweeper().due_in(if interrupted { every.min(INTERRUPTED_EVERY) } else { every })
+        };
         // A tick that does not come is no error: whichever is first.
         let a_tick = |longest| tokio::time::timeout(longest, tick.notified()).map(drop);
         when_due(due_in, a_tick).await;
+        // Before the sweep: what comes while it is made is for the next one.
+        daemon.attempts().interrupted.store(false, Ordering::Relaxed);
         if let Err(gone) = daemon.sweeper().sweep(Door::Timer, false).await {
             tracing::debug!(%gone, "no sweep");
             return;

@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 
 use daybook::exec::Identity;
 use daybook::shim::{Marked, RunFile};
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::daemon::{Place, touch, until};
@@ -86,6 +87,23 @@ fn a_time_out_needs_no_daemon() {
     assert!(place.job_processes().is_empty());
     let view = check_over(&place, job, "discarded");
     assert!(view["error"].as_str().unwrap().contains("timed out after 1s"), "{view}");
+}
+
+#[test]
+fn a_job_whose_shim_is_killed_under_a_daemon_that_lives_runs_again_soon() {
+    // The next sweep by the clock is an hour away.
+    let place = waiting("", "");
+    let daemon = place.start();
+    let job = daemon.add(json!({"task": "wait"}));
+    until("it has begun", || (place.read("begun") == "1\n").then_some(()));
+    for shim in place.shims() {
+        kill_process(shim, Signal::KILL).unwrap();
+    }
+    until("it runs again", || (place.read("begun") == "1\n2\n").then_some(()));
+    touch(&place.path("go"));
+    assert_eq!(daemon.wait_state(job, "completed")["attempts"], 2);
+    let journal = daemon.send("GET", &format!("/v1/journal?job={job}"), "").text();
+    assert!(journal.contains("was killed by signal 9"), "{journal}");
 }
 
 #[test]

@@ -214,7 +214,7 @@ impl<'a> Torture<'a> {
         while !self.to_cancel.is_empty() {
             self.cancel(&mut client).unwrap();
         }
-        let left = || daemon.jobs("state=scheduled,available,running,retryable").len();
+        let left = || daemon.jobs("state=scheduled,available,running,retryable,interrupted").len();
         let mut before = left();
         while before > 0 {
             before = until("more of what is to run has run", || Some(left()).filter(|now| *now < before));

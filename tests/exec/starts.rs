@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use daybook::exec::{Outcome, Report, Spec, Stop};
+use daybook::exec::{Outcome, Spec};
 
-use crate::bench::{Bench, JOB, command, shell, start};
+use crate::bench::{Bench, command, shell};
 
 /// Runs what must not start, and answers the sentence.
 async fn refused(bench: &mut Bench, spec: Spec) -> String {

@@ -25,17 +25,20 @@ pub struct Machine {
 /// Whether systemd's programs are here; installs them where that is possible. The error is why not.
 pub fn have_systemd() -> Result<(), String> {
     static INSTALLED: LazyLock<Result<(), String>> = LazyLock::new(|| {
-        let there = || Command::new("systemd-analyze").arg("--version").output().is_ok_and(|it| it.status.success());
+        let runs = |program| Command::new(program).arg("--version").output().is_ok_and(|it| it.status.success());
+        // The bus, as whoever is not root asks systemd over it.
+        let there = || ["systemd-analyze", "dbus-daemon"].into_iter().all(runs);
         if there() {
             return Ok(());
         }
         if !rustix::process::getuid().is_root() {
-            return Err("systemd is not installed, and installing it takes root".into());
+            return Err("systemd or D-Bus is not installed, and installing it takes root".into());
         }
         let run =
             |command: &str| Command::new("sh").args(["-c", command]).env("DEBIAN_FRONTEND", "noninteractive").output();
-        let installed =
-            run("apt-get update -q && apt-get install -qy -o DPkg::Lock::Timeout=300 --no-install-recommends systemd");
+        let installed = run(
+            "apt-get update -q && apt-get install -qy -o DPkg::Lock::Timeout=300 --no-install-recommends systemd dbus",
+        );
         match installed {
             Ok(_) if there() => Ok(()),
             Ok(output) => Err(format!("systemd cannot be installed: {}", String::from_utf8_lossy(&output.stderr))),

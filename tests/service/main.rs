@@ -19,6 +19,7 @@ mod logs;
 mod machine;
 mod manager;
 mod notify;
+mod outlive;
 mod stuck;
 mod units;
 
