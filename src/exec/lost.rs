@@ -1,4 +1,4 @@
-//! Ends what is left of an attempt whose shim was killed: nobody else will.
+//! Ends what is left of an attempt whose shim was killed, and clears away behind it: nobody else will.
 //!
 //! Three ways find it, each where the others cannot: its cgroup, the process group of its main process, and the
 //! environment of its processes.
@@ -27,6 +27,12 @@ pub async fn end_lost(socket: &Path, marked: &Marked, main: Option<Identity>, jo
         found.push(main.end_group(job, attempt, GRACE).await);
     }
     found.extend(end_strays(socket, vec![(job, attempt)], GRACE).await.into_iter().map(|(_, leftover)| leftover));
+    if let Some(folder) = &marked.temporary
+        && let Err(error) = tokio::fs::remove_dir_all(folder).await
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(job = job.0, attempt, folder = %folder.display(), %error, "could not remove temporary files");
+    }
     let (mut ended, mut left) = (0, 0);
     for leftover in found {
         match leftover {

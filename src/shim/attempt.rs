@@ -33,6 +33,8 @@ const NOTE_TRIES: usize = 3600;
 const NOTE_AGAIN: Duration = Duration::from_secs(1);
 /// Bytes of a reason, of which each may take six in the run file.
 const REASON_BYTES_MAX: usize = 900;
+/// Bytes of the path of a folder for temporary files that is noted, to be removed if the shim is killed.
+const TEMPORARY_BYTES_MAX: usize = 400;
 /// Passes of killing after a panic.
 const LAST_PASSES: usize = 200;
 
@@ -150,8 +152,10 @@ impl Attempt {
         self.make_cgroup()?;
         let own = Identity::of(std::process::id()).map_err(|error| cannot("the shim's identity", error))?;
         let cgroup = self.tree.cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
+        // A longer path than any that is made there would leave no room for the rest.
+        let temporary = self.order.temporary.clone().filter(|folder| folder.as_os_str().len() <= TEMPORARY_BYTES_MAX);
         // From here on the work may have been done.
-        run.mark(&Marked { shim: own, cgroup }).map_err(|error| cannot("its run file", error))?;
+        run.mark(&Marked { shim: own, cgroup, temporary }).map_err(|error| cannot("its run file", error))?;
         let (pipe, Main { pid: main, answer }) = self.start_process()?;
         self.tree.begin(main);
         let main = main.as_raw_pid().unsigned_abs();

@@ -50,6 +50,9 @@ pub struct Marked {
     pub shim: Identity,
     /// The cgroup of the job, if it has one.
     pub cgroup: Option<PathBuf>,
+    /// The folder that was made for its temporary files.
+    #[serde(default)]
+    pub temporary: Option<PathBuf>,
 }
 
 /// How the attempt ended.
@@ -257,7 +260,11 @@ mod tests {
     use crate::exec::Exit;
 
     fn marked() -> Marked {
-        Marked { shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX }, cgroup: Some("/sys/fs/cgroup/x".into()) }
+        Marked {
+            shim: Identity { pid: 2, start_time: 3, boot_id: u128::MAX },
+            cgroup: Some("/sys/fs/cgroup/x".into()),
+            temporary: None,
+        }
     }
 
     fn ended(notes: Vec<String>) -> Ended {

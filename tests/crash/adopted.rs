@@ -161,7 +161,7 @@ impl Foreign {
     fn forge(&self, place: &Place, job: u64) -> RunFile {
         let path = place.state().join(format!("runs/{job}.1"));
         let run = RunFile::create(&path).unwrap();
-        run.mark(&Marked { shim: self.1, cgroup: None }).unwrap();
+        run.mark(&Marked { shim: self.1, cgroup: None, temporary: None }).unwrap();
         run.live(&self.1).unwrap();
         run
     }

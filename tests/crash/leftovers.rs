@@ -115,13 +115,16 @@ fn also_when_the_main_process_is_gone_and_others_of_its_group_are_not() {
 fn a_job_that_is_held_has_no_processes_either() {
     let place = Place::new(
         "[task.wait]\non_interrupt = \"hold\"\n\
-         shell = 'echo $$ > $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n",
+         shell = 'echo $TMPDIR > $DIR/temporary; echo $$ > $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n",
     );
     let daemon = place.start();
     let job = daemon.add(json!({"task": "wait"}));
     wait_begun(&place, 1);
+    let temporary = place.read("temporary");
+    assert!(std::path::Path::new(temporary.trim()).is_dir(), "{temporary}");
     daemon.kill_with_shims();
     let daemon = place.start();
     daemon.wait_state(job, "interrupted");
     assert_eq!(place.job_processes(), []);
+    assert!(!std::path::Path::new(temporary.trim()).exists(), "nor temporary files");
 }
