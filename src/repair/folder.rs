@@ -40,7 +40,7 @@ pub fn find(state_dir: &Path) -> Vec<Proposal> {
 }
 
 /// The names in the state folder that are the daemon's.
-const OURS: [&str; 7] = ["journal", "checkpoint", "history", "occurrences", "keys", "outputs", "lock"];
+const OURS: [&str; 8] = ["journal", "checkpoint", "history", "occurrences", "keys", "outputs", "runs", "lock"];
 
 /// Whether it is a folder in the state folder that the daemon has not made, nor a new file system.
 fn is_foreign(path: &Path) -> bool {

@@ -235,7 +235,7 @@ fn a_held_job_goes_on_when_its_task_no_longer_asks_for_a_person() {
     let daemon = place.start();
     let job = daemon.add(json!({ "task": "waits" }));
     until("it runs", || (place.read("begun") == "1\n").then_some(()));
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     daemon.wait_state(job, "interrupted");
     assert_eq!(daemon.post("/v1/repair", json!({}))["findings"], json!([]), "a person is asked for");

@@ -80,7 +80,7 @@ fn a_running_one_runs_to_its_end_and_an_interrupted_one_is_kept_over_restarts() 
     let second = daemon.add(json!({ "task": "goes" }));
     daemon.wait_state(second, "running");
     place.configure("", STAYS);
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     let job = daemon.job(second);
     assert_eq!((&job["state"], &job["orphaned"]), (&json!("interrupted"), &json!(true)));

@@ -46,7 +46,7 @@ fn the_last_sweep_can_be_read_without_another_one() {
     let job = daemon.add(json!({ "task": "long" }));
     daemon.wait_state(job, "running");
     crate::daemon::until("its process is there", || (!place.job_processes().is_empty()).then_some(()));
-    daemon.kill();
+    daemon.kill_with_shims();
 
     let daemon = place.start();
     let swept: Value = serde_json::from_str(&said(&place.cli(["repair", "--last", "--json"]))).unwrap();

@@ -49,7 +49,7 @@ fn a_daemon_is_healthy_until_something_waits_for_a_person() {
     let running = status(&daemon);
     assert_eq!((&running["running"][0]["id"], &running["jobs"]["running"]), (&json!(job), &json!(1)));
 
-    daemon.kill();
+    daemon.kill_with_shims();
     let daemon = place.start();
     assert_eq!(waiting(&daemon), [row("held", "held", 1)]);
     let seen = status(&daemon);
