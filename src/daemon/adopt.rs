@@ -30,8 +30,9 @@ pub struct Survey {
     pub report: AtStart,
 }
 
-/// Looks at the run files below `runs`, and ends what nobody looks after.
-pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str) -> Survey {
+/// Looks at the run files below `runs`, and ends what nobody looks after. `is_intact`: the file system has kept what
+/// was not synced; else run files that say nothing of a start prove nothing.
+pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str, is_intact: bool) -> Survey {
     let mut survey = Survey::default();
     let folder = runs.to_owned();
     let looked = tokio::task::spawn_blocking(move || exec::earlier(&folder)).await;
@@ -43,16 +44,20 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str) 
         }
         Err(_) => BTreeMap::new(),
     };
-    let same_boot = *state.scalars().boot_id == *boot_id;
+    let failure = match (*state.scalars().boot_id == *boot_id, is_intact) {
+        (false, _) => Some("the machine went down"),
+        (true, false) => Some("the disk of the state folder has failed"),
+        (true, true) => None,
+    };
     let mut unknown = Vec::new();
     for (job, running) in &state.durable().running {
         let key = (*job, running.attempt);
         match earlier.remove(&key) {
-            Some(what) => survey.take(&config.socket, key, what, same_boot).await,
+            Some(what) => survey.take(&config.socket, key, what, failure).await,
             None => unknown.push((*job, running)),
         }
     }
-    survey.take_unknown(unknown, state, config, same_boot).await;
+    survey.take_unknown(unknown, state, config, failure).await;
     for ((job, attempt), what) in earlier {
         survey.end_foreign(&config.socket, job, attempt, what).await;
     }
@@ -61,20 +66,24 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str) 
 
 impl Survey {
     /// An attempt that was under way, and has a run file.
-    async fn take(&mut self, socket: &Path, (job, attempt): (JobId, u32), what: What, same_boot: bool) {
+    async fn take(&mut self, socket: &Path, (job, attempt): (JobId, u32), what: What, failure: Option<&'static str>) {
         let found = match what {
             What::Alive(_) | What::Ended => {
                 self.kept.push(Earlier { job, attempt, what });
                 Found::Kept
             }
-            What::NeverStarted if same_boot => Found::Unstarted,
-            // Its file was not synced, so what it does not say may have been all the same.
-            What::NeverStarted => Found::Lost { reason: "the machine went down".into() },
+            What::NeverStarted => match failure {
+                None => Found::Unstarted,
+                // Its file was not synced, so what it does not say may have been all the same.
+                Some(failure) => {
+                    for (_, leftover) in end_strays(socket, vec![(job, attempt)], LEFTOVER_GRACE).await {
+                        self.end(job, leftover);
+                    }
+                    Found::Lost { reason: failure.into() }
+                }
+            },
             What::Lost(marked, main) => {
-                let reason = match same_boot {
-                    true => "the process that looked after it was killed",
-                    false => "the machine went down",
-                };
+                let reason = failure.unwrap_or("the process that looked after it was killed");
                 self.end(job, exec::end_lost(socket, &marked, main, job, attempt).await);
                 Found::Lost { reason: reason.into() }
             }
@@ -87,7 +96,13 @@ impl Survey {
     }
 
     /// Attempts without a run file: those of workers, which ended with their daemon, and those that were never begun.
-    async fn take_unknown(&mut self, unknown: Vec<(JobId, &Running)>, state: &State, config: &Config, same_boot: bool) {
+    async fn take_unknown(
+        &mut self,
+        unknown: Vec<(JobId, &Running)>,
+        state: &State,
+        config: &Config,
+        failure: Option<&'static str>,
+    ) {
         let keys = unknown.iter().map(|(job, running)| (*job, running.attempt)).collect();
         let strays: BTreeMap<JobId, Leftover> =
             end_strays(&config.socket, keys, LEFTOVER_GRACE).await.into_iter().collect();
@@ -97,7 +112,7 @@ impl Survey {
                 let task = config.tasks.get(&*task.name);
                 task.is_some_and(|task| matches!(task.handler, Handler::Process(_)))
             });
-            if is_process && same_boot && running.process.is_none() && stray.is_none() {
+            if is_process && failure.is_none() && running.process.is_none() && stray.is_none() {
                 self.found.insert(job, Found::Unstarted);
             }
             if let Some(leftover) = stray {

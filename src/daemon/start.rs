@@ -164,6 +164,8 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
 }
 
 struct Opened {
+    /// Whether what was not synced can be trusted.
+    intact: bool,
     journal: SledJournal,
     archive: Arc<Archive>,
     recovered: Recovered,
@@ -182,7 +184,7 @@ fn open(config: &Config, progress: &Progress) -> Result<Opened, Failure> {
     let archive = Arc::new(Archive::open(&config.state_dir, keep.age, keep.size)?);
     let (reader, upkeep) = (progress.reader(journal.reader()), progress.upkeep(journal.upkeep()));
     let recovered = recover::recover(&reader, &upkeep, &archive)?;
-    Ok(Opened { journal, archive, recovered })
+    Ok(Opened { intact: opened.intact, journal, archive, recovered })
 }
 
 async fn serve(
@@ -199,13 +201,13 @@ async fn serve(
     let half_done = leftovers::find(&config.state_dir);
     let opened = open(&config, &progress);
     telling.abort();
-    let Opened { journal, archive, recovered } = opened?;
+    let Opened { intact, journal, archive, recovered } = opened?;
     let state = recovered.state;
     tracing::info!(seq = state.scalars().seq.0, jobs = state.jobs().len(), "state is back");
     status::look_back(&archive, state.scalars().seq);
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let runs = config.state_dir.join("runs");
-    let Survey { found, kept, stale, report } = adopt::survey(&state, &config, &runs, boot_id.trim()).await;
+    let Survey { found, kept, stale, report } = adopt::survey(&state, &config, &runs, boot_id.trim(), intact).await;
     let mut at_start = report;
 
     let config = Arc::new(config);

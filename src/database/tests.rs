@@ -21,7 +21,7 @@ fn file(folder: &Path) -> Database {
 
 fn impatient() -> Timeouts {
     let wait = Duration::from_millis(50);
-    Timeouts { lock: wait, ..Timeouts::default() }
+    Timeouts { connect: wait, lock: wait, ..Timeouts::default() }
 }
 
 #[derive(Clone, Default)]
@@ -168,10 +168,12 @@ async fn insert(session: &mut Session) -> Result<(), Error> {
 #[tokio::test]
 async fn what_was_locked_may_be_tried_again_but_not_for_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let mut other = file(folder.path()).connect(&impatient()).await.unwrap();
+    // Of the lock it is impatient; to connect may take its time on a busy machine.
+    let timeouts = Timeouts { connect: Duration::from_secs(30), ..impatient() };
+    let mut other = file(folder.path()).connect(&timeouts).await.unwrap();
     other.command("make a table", "CREATE TABLE t (a)").await.unwrap();
     other.begin().await.unwrap();
-    let mut session = Session::new(file(folder.path()), impatient());
+    let mut session = Session::new(file(folder.path()), timeouts);
     let retry = Retry { tries: 3, first: Duration::from_millis(1), longest: Duration::from_millis(2) };
     let (mut failed, mut waits) = (0, Vec::new());
     let error = loop {

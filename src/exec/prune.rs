@@ -6,8 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use tokio::sync::watch;
-
 use crate::core::id::JobId;
 use crate::disk::FileError;
 
@@ -118,12 +116,20 @@ impl Outputs {
         Horizon::read(self.folder())
     }
 
-    /// Those of the attempts that run whose file is gone although something was written to it. It blocks.
+    /// Those of the attempts that run whose file is gone although something was written to it: as far as is known, since
+    /// shims write without telling, from the last such look. It blocks.
     pub fn lost_live(&self) -> Vec<(JobId, u32)> {
-        let written = |length: &watch::Sender<u64>| *length.borrow() > 0;
-        let live: Vec<_> = self.live().iter().filter(|(_, length)| written(length)).map(|(key, _)| *key).collect();
-        let lost = |key: &(JobId, u32)| !self.path(key.0, key.1).exists() && self.live().contains_key(key);
-        live.into_iter().filter(lost).collect()
+        let live: Vec<_> = self.live().iter().map(|(key, length)| (*key, *length.borrow())).collect();
+        let mut lost = Vec::new();
+        for ((job, attempt), known) in live {
+            match self.size(job, attempt) {
+                // One that has ended meanwhile is looked at with the others.
+                0 if known > 0 && self.live().contains_key(&(job, attempt)) => lost.push((job, attempt)),
+                0 => {}
+                length => self.announce(job, attempt, length),
+            }
+        }
+        lost
     }
 
     /// The files of attempts that do not run, in one of the [`Outputs::folders`]. It blocks.

@@ -132,6 +132,7 @@ impl MemoryJournal {
             checkpoint: checkpoint.map(|tip| tip.seq),
             cut: walked.cut,
             leftovers: Vec::new(),
+            intact: true,
         };
         let journal = MemoryJournal {
             shared,

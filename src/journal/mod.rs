@@ -91,6 +91,9 @@ pub struct Opened {
     pub cut: Option<Cut>,
     /// Names of unfinished directories that were removed.
     pub leftovers: Vec<String>,
+    /// What was written and not synced before the last commit is there too: neither the power nor the file system has
+    /// failed since, as far as a note tells that follows each commit without a sync.
+    pub intact: bool,
 }
 
 /// A commit that a crash left incomplete, and so was never acknowledged.

@@ -46,6 +46,15 @@ impl Place {
         Place::with_top("", config)
     }
 
+    /// With a task `endless`, a worker that never ends by itself, and `more` of them.
+    pub fn endless(top: &str, more: &str) -> Place {
+        let endless = "[databases.app]\nurl = \"sqlite://$DIR/app.db\"\n[task.endless]\ndatabase = \"app\"\n\
+            sql = \"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n\"\n";
+        let place = Place::with_top(top, &format!("{more}{endless}"));
+        touch(&place.path("app.db")); // no file is ever made
+        place
+    }
+
     /// Writes the config; `$DIR` in it is the folder.
     pub fn configure(&self, top: &str, config: &str) {
         let head = "state_dir = \"state\"\nsocket = \"control.sock\"\n";

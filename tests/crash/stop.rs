@@ -26,17 +26,6 @@ fn wait_logged(place: &Place, text: &str) {
     until(&format!("the log has `{text}`"), || place.log().contains(text).then_some(()));
 }
 
-/// A worker that never ends by itself.
-const ENDLESS: &str = "[databases.app]\nurl = \"sqlite://$DIR/app.db\"\n[task.endless]\ndatabase = \"app\"\n\
-    sql = \"WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n\"\n";
-
-/// A place whose one task is a worker that never ends by itself.
-fn endless(top: &str) -> Place {
-    let place = Place::with_top(top, ENDLESS);
-    touch(&place.path("app.db")); // no file is ever made
-    place
-}
-
 #[test]
 fn a_stop_leaves_what_runs_to_its_shim_and_the_next_daemon_takes_it_over() {
     let place = Place::with_top("stop_timeout = \"1h\"", WAIT);
@@ -64,7 +53,7 @@ fn a_stop_leaves_what_runs_to_its_shim_and_the_next_daemon_takes_it_over() {
 
 #[test]
 fn a_worker_that_still_runs_after_stop_timeout_is_interrupted_and_resumed() {
-    let place = endless("stop_timeout = \"100ms\"");
+    let place = Place::endless("stop_timeout = \"100ms\"", "");
     let mut daemon = place.start();
     let job = daemon.add(json!({"task": "endless"}));
     daemon.wait_state(job, "running");
@@ -83,7 +72,7 @@ fn a_worker_that_still_runs_after_stop_timeout_is_interrupted_and_resumed() {
 
 #[test]
 fn while_it_waits_for_a_worker_it_can_be_asked_and_takes_nothing_in() {
-    let place = endless("stop_timeout = \"1h\"");
+    let place = Place::endless("stop_timeout = \"1h\"", "");
     let mut daemon = place.start();
     let job = daemon.add(json!({"task": "endless"}));
     daemon.wait_state(job, "running");
@@ -110,7 +99,7 @@ fn an_idle_daemon_stops_without_waiting() {
 
 #[test]
 fn the_second_interrupt_stops_at_once() {
-    let place = endless("stop_timeout = \"1h\"");
+    let place = Place::endless("stop_timeout = \"1h\"", "");
     let mut daemon = place.start();
     let job = daemon.add(json!({"task": "endless"}));
     daemon.wait_state(job, "running");

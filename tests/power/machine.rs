@@ -84,7 +84,9 @@ impl Machine {
     /// No process outlives its machine, and the disk has what was durable.
     pub fn boot(&self) {
         until("no job runs", || {
-            let left = self.place.job_processes();
+            // The shims first, as they start jobs.
+            let mut left = self.place.shims();
+            left.extend(self.place.job_processes());
             for pid in &left {
                 // It may have ended meanwhile.
                 let _: Result<(), _> = kill_process(*pid, Signal::KILL);

@@ -2,15 +2,14 @@
 
 use serde_json::json;
 
-use crate::daemon::{Place, touch, until};
+use crate::daemon::{Place, until};
 
 #[test]
 fn a_stopping_daemon_leaves_occurrences_to_the_next_one() {
-    let config = "[task.often]\nschedule = \"* * * * * *\"\nmissed = \"all\"\ncommand = [\"true\"]\n\
-                  [task.holds]\nshell = \"trap '' TERM; until test -e $DIR/go; do sleep 0.01; done\"";
-    let place = Place::with_top("stop_timeout = \"60s\"", config);
+    let often = "[task.often]\nschedule = \"* * * * * *\"\nmissed = \"all\"\ncommand = [\"true\"]\n";
+    let place = Place::endless("stop_timeout = \"60s\"", often);
     let mut daemon = place.start();
-    let job = daemon.add(json!({ "task": "holds" }));
+    let job = daemon.add(json!({ "task": "endless" }));
     daemon.wait_state(job, "running");
     until("an occurrence is decided", || (!daemon.occurrences("often").is_empty()).then_some(()));
     daemon.signal(rustix::process::Signal::TERM);
@@ -19,7 +18,7 @@ fn a_stopping_daemon_leaves_occurrences_to_the_next_one() {
     let since = std::time::Instant::now();
     until("two occurrences are due", || (since.elapsed().as_secs() >= 2).then_some(()));
     assert_eq!(daemon.occurrences("often").len(), decided);
-    touch(&place.path("go"));
+    daemon.post(&format!("/v1/jobs/{job}/cancel"), json!({}));
     assert!(daemon.wait_exit().success());
 
     let daemon = place.start();

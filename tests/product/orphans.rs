@@ -92,18 +92,18 @@ fn a_running_one_runs_to_its_end_and_an_interrupted_one_is_kept_over_restarts() 
 }
 
 #[test]
-fn a_stop_leaves_an_orphan_the_grace_that_it_was_started_with() {
-    let stays = "[task.stays]\nshell = \"true\"\ngrace = \"0s\"\n";
-    // Its end takes longer than the daemon would wait for the tasks that it still knows.
-    let goes = "[task.goes]\ngrace = \"1m\"\nshell = \"\"\"trap 'sleep 3; touch $DIR/ended; exit' TERM; touch $DIR/runs; \
-                while :; do sleep 0.02; done\"\"\"\n";
-    let place = Place::with_top("stop_timeout = \"0s\"", &format!("{stays}{goes}"));
+fn an_orphan_outlives_a_stop_as_any_other() {
+    let stays = "[task.stays]\nshell = \"true\"\n";
+    let goes = "[task.goes]\nshell = \"touch $DIR/runs; until test -e $DIR/go; do sleep 0.02; done\"\n";
+    let place = Place::new(&format!("{stays}{goes}"));
     let daemon = place.start();
     let job = daemon.add(json!({ "task": "goes" }));
-    daemon.wait_state(job, "running");
-    until("it can be asked to end", || place.path("runs").exists().then_some(()));
-    place.configure("stop_timeout = \"0s\"", stays);
+    until("it runs", || place.path("runs").exists().then_some(()));
+    place.configure("", stays);
     daemon.post("/v1/reload", json!({}));
     daemon.stop();
-    assert!(place.path("ended").exists(), "it was killed before its grace had passed");
+    let daemon = place.start();
+    assert_eq!(daemon.job(job)["state"], "running");
+    touch(&place.path("go"));
+    assert_eq!(daemon.wait_state(job, "completed")["attempts"], 1);
 }

@@ -150,9 +150,9 @@ fn a_running_job_of_a_task_that_has_gone_waits_for_nobody() {
 
 #[test]
 fn a_daemon_that_stops_says_so() {
-    let place = Place::new("[task.long]\nshell = \"trap '' TERM; exec sleep 1000\"");
+    let place = Place::endless("", "");
     let daemon = place.start();
-    let job = daemon.add(json!({ "task": "long" }));
+    let job = daemon.add(json!({ "task": "endless" }));
     daemon.wait_state(job, "running");
     daemon.signal(Signal::TERM);
     until("it says so", || (status(&daemon)["health"] == "stopping").then_some(()));

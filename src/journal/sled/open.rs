@@ -27,7 +27,8 @@ pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
     let mut leftovers = directory::clear(&journal_dir)?;
     leftovers.extend(directory::clear(&checkpoint_dir)?);
     let synced = head::read(&journal_dir.join("head"))?;
-    let head = synced.into_iter().chain(Reached::read(&journal_dir.join(REACHED))).max_by_key(|tip| tip.seq);
+    let reached = Reached::read(&journal_dir.join(REACHED));
+    let head = synced.into_iter().chain(reached).max_by_key(|tip| tip.seq);
     let newest = newest_checkpoint(&checkpoint_dir, &mut leftovers)?;
     let mut generations: Vec<Arc<Generation>> = Generation::list(&journal_dir)?.into_iter().map(Arc::new).collect();
     if generations.is_empty() && head.is_none() && newest.is_none() {
@@ -44,7 +45,8 @@ pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
         // The incomplete commit stays where it is; a generation that begins with its number makes it count no more.
         shared.supersede(walked.tip)?;
     }
-    let opened = Opened { tip: walked.tip, checkpoint: anchor.map(|tip| tip.seq), cut: walked.cut, leftovers };
+    let intact = reached.is_some_and(|reached| reached.seq == walked.tip.seq);
+    let opened = Opened { tip: walked.tip, checkpoint: anchor.map(|tip| tip.seq), cut: walked.cut, leftovers, intact };
     Ok((shared, opened))
 }
 
