@@ -9,6 +9,8 @@ use rustix::process::{Resource, getrlimit};
 /// connections, so that a daemon whose attempts take all they get can still be asked.
 const KEPT_PART: u64 = 4;
 const KEPT_MAX: u64 = 256;
+/// What the daemon has open by itself, about.
+const OWN: u64 = 64;
 
 /// What a new descriptor is for.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +30,14 @@ pub fn are_short(new: impl AsFd, purpose: Purpose) -> bool {
     let limit = getrlimit(Resource::Nofile).current;
     let number = new.as_fd().as_raw_fd() as u64;
     limit.is_some_and(|limit| number >= limit - shares * (limit / KEPT_PART).min(KEPT_MAX))
+}
+
+/// How many attempts there may be, each of which has a descriptor for as long as it runs: what [`are_short`] cannot tell, as
+/// a number far below may be free at the moment.
+pub fn attempts_max() -> usize {
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
+    let left = limit - 2 * (limit / KEPT_PART).min(KEPT_MAX);
+    usize::try_from(left - OWN.min(left / 2)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

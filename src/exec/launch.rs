@@ -85,12 +85,13 @@ enum Refused {
 
 fn ask(shared: &Shared, order: &Order, path: &Path) -> Result<Shim, Refused> {
     let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
+    let turn = shared.nursery.turn();
     let run = RunFile::create(path).map_err(|error| Refused::Not(cannot("make the run file", error)))?;
     let order = order.hand_over().map_err(|error| Refused::Not(cannot("write the order for", error)))?;
     if are_short(&order, Purpose::Attempt) {
         return Err(Refused::Not(cannot("start the shim of", rustix::io::Errno::MFILE.into())));
     }
-    match shared.nursery.ask(&order, &run) {
+    match turn.ask(&order, &run) {
         Ok((number, pidfd)) => {
             let identity = Identity::of(number).ok().filter(|_| !has_ended(&pidfd));
             Ok(Shim { pidfd, identity })

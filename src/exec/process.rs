@@ -21,6 +21,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::core::id::JobId;
+use crate::descriptors::attempts_max;
+use crate::shim::program::plain;
 use crate::shim::{self, Look, RunFile};
 
 use super::identity::Leftover;
@@ -71,10 +73,15 @@ impl Wanted {
 }
 
 /// Runs one attempt and reports its shim. `wanted` is read all the time.
-pub(super) async fn run(shared: &Shared, start: &Start, wanted: watch::Receiver<Wanted>) -> Ended {
+/// `others`: attempts under way besides it.
+pub(super) async fn run(shared: &Shared, start: &Start, others: usize, wanted: watch::Receiver<Wanted>) -> Ended {
     let (job, attempt) = (start.job, start.attempt);
     if wanted.borrow().any() {
         return Ended::without_process(job, attempt, wanted.borrow().outcome());
+    }
+    if others >= attempts_max() {
+        let error = format!("cannot start: {}", plain(&rustix::io::Errno::MFILE.into()));
+        return Ended::without_process(job, attempt, Outcome::NotStarted { error });
     }
     // All that may wait for a disk on its way to the new process, on a thread for that.
     let (launcher, order) = (shared.clone(), start.clone());

@@ -113,8 +113,10 @@ impl Processes {
     /// Starts an attempt and returns at once. Everything else, also that it cannot be started, is reported.
     /// Starting an attempt that runs does nothing.
     pub fn start(&self, start: Start) {
-        let shared = self.shared.clone();
-        self.attend(start.job, start.attempt, move |wanted| async move { process::run(&shared, &start, wanted).await });
+        let key = (start.job, start.attempt);
+        let (shared, others) = (self.shared.clone(), self.count());
+        let run = move |wanted| async move { process::run(&shared, &start, others, wanted).await };
+        self.attend(key.0, key.1, run);
     }
 
     /// Takes over an attempt of an earlier daemon, which runs or has ended; its end is reported.

@@ -174,8 +174,8 @@ fn receive(socket: BorrowedFd<'_>) -> io::Result<(Option<[u8; 4]>, Vec<OwnedFd>)
         }
     }
     if received.flags.contains(ReturnFlags::CTRUNC) {
-        // No room for all of them: a limit on descriptors is reached.
-        return Err(rustix::io::Errno::MFILE.into());
+        // A limit on descriptors is reached. What was made is made, and cannot be told here.
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(((received.bytes == bytes.len()).then_some(bytes), descriptors))
 }
