@@ -45,8 +45,8 @@ pub(super) fn open(state_dir: &Path) -> Result<(Shared, Opened), Error> {
         // The incomplete commit stays where it is; a generation that begins with its number makes it count no more.
         shared.supersede(walked.tip)?;
     }
-    // Nothing was written yet: nothing is lost.
-    let intact = reached.map_or(Seq(0), |reached| reached.seq) == walked.tip.seq;
+    // A daemon that was killed while it waited for the disk had not come to note that commit.
+    let intact = walked.tip.seq <= reached.map_or(Seq(0), |reached| reached.seq).next();
     let opened = Opened { tip: walked.tip, checkpoint: anchor.map(|tip| tip.seq), cut: walked.cut, leftovers, intact };
     Ok((shared, opened))
 }
