@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Daemon, Place, touch, until};
 
-/// What kills the shim and the daemon, the parent of the process that the shim was forked from, for a shell of the attempt.
+/// What kills the daemon, the parent of the process that the shim was forked from, and then the shim, for a shell of the
+/// attempt. In this order: who has lost its shim is ended by a daemon that lives.
 const KILL_BOTH: &str =
-    r#"{ parent() { sed "s/.*) . \([0-9]*\) .*/\1/" /proc/$1/stat; }; kill -9 $PPID $(parent $(parent $PPID)); }"#;
+    r#"{ parent() { sed "s/.*) . \([0-9]*\) .*/\1/" /proc/$1/stat; }; kill -9 $(parent $(parent $PPID)) $PPID; }"#;
 
 /// A job of two processes, both deaf to SIGTERM, that notes whether one of an earlier attempt still runs. `$1` is what it does
 /// once it has begun. (A zombie has no command line.)
