@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use daybook::shim::{Look, RunFile};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -259,6 +260,14 @@ impl Daemon<'_> {
     /// SIGKILL for it and for all its shims: nobody knows how its attempts end.
     pub fn kill_with_shims(self) {
         let place = self.place;
+        // One whose shim has not begun would be started by the next daemon, as nothing of it is lost.
+        until("what runs has a shim that has begun", || {
+            let runs = fs::read_dir(place.state().join("runs")).unwrap().flatten();
+            let looks: Vec<_> = runs.filter_map(|file| RunFile::look(&file.path()).ok().flatten()).collect();
+            let all_begun = !looks.iter().any(|look| matches!(look, Look::Alive(None) | Look::NeverStarted));
+            let none_runs = || self.get("/v1/status")["jobs"]["running"] == 0;
+            (all_begun && (!looks.is_empty() || none_runs())).then_some(())
+        });
         self.kill();
         for pid in place.shims() {
             // It may have ended by itself.
