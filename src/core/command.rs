@@ -1,6 +1,6 @@
 //! All that can be asked of the core. Time, lookups and looks at the outside come with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::{Finished, Process, ScheduleMoved};
 use super::id::{JobId, TaskId};
@@ -9,6 +9,7 @@ use super::limits;
 use super::policy::TaskPolicy;
 use super::rejection::Invalid;
 use super::repair::{Door, Finding};
+use super::texts::Texts;
 use super::time::Timestamp;
 use super::view::Progress;
 
@@ -66,6 +67,8 @@ pub enum Command {
         boot_id: Box<str>,
         /// What there is of the attempts that were under way; those that are left out ended with their daemon.
         found: BTreeMap<JobId, Found>,
+        /// The handlings of items that go on, or have ended and will be reported: job and number.
+        items: BTreeSet<(JobId, u32)>,
     },
     StopDaemon,
     /// The wall clock was set; `moved`: where schedules go on after it.
@@ -104,6 +107,93 @@ pub enum Command {
     NoteReload {
         changes: Vec<Box<str>>,
     },
+    /// A batch whose items are given: answered by its number, under which they are to come. Nothing runs before
+    /// `LoadBatch`.
+    OpenBatch(AddJob),
+    /// `attempt`: the one that reads the items; none if they are given.
+    AddItems {
+        job: JobId,
+        attempt: Option<u32>,
+        items: Texts,
+    },
+    /// All items are in. `add`: the job of a batch whose items were given.
+    LoadBatch {
+        job: JobId,
+        add: Option<AddJob>,
+    },
+    /// The items that were to be given will not come.
+    DropBatch {
+        job: JobId,
+        reason: Box<str>,
+    },
+    /// The run of a batch has room for so many more handlings. Ends the run when nothing is left.
+    NextItems {
+        job: JobId,
+        attempt: u32,
+        want: u32,
+    },
+    ReportItems {
+        job: JobId,
+        ended: Vec<ItemEnd>,
+    },
+    /// Handles one item of a batch now.
+    AdvanceItem {
+        job: JobId,
+        item: Box<str>,
+    },
+    /// A batch that ended with failed items is repaired, if its time has come.
+    RepairBatch {
+        job: JobId,
+    },
+    /// Takes a thing out of all batches in which it waits, and returns it to the default.
+    RemoveItem {
+        key: Box<str>,
+    },
+    OverrideItem {
+        key: Box<str>,
+        params: Json,
+    },
+    RestoreItem {
+        key: Box<str>,
+    },
+}
+
+/// How the handling of an item ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemEnd {
+    /// The item's place in its batch.
+    pub item: u32,
+    /// The number of the handling.
+    pub run: u32,
+    pub outcome: ItemOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ItemOutcome {
+    Done,
+    Failed {
+        error: Box<str>,
+    },
+    /// It was cut off, or never begun.
+    Returned,
+}
+
+/// One call of a batch's handler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemRun {
+    pub run: u32,
+    pub items: Vec<ItemOrder>,
+}
+
+/// One item of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ItemOrder {
+    pub place: u32,
+    pub text: Box<str>,
+    /// Times that it has been handled, this one among them; up to 255.
+    pub attempt: u8,
+    /// Its own parameters, instead of the batch's.
+    pub params: Option<Json>,
 }
 
 /// What a start finds of an attempt that was under way.
@@ -211,5 +301,17 @@ pub enum Answer {
     /// The machine has booted since this state was last used.
     Started {
         new_boot: bool,
+    },
+    /// Handlings to begin. `wake`: when to ask again, if nothing ends before; else there is nothing to wait for but
+    /// locks, or a person.
+    Items {
+        runs: Vec<ItemRun>,
+        wake: Option<Timestamp>,
+    },
+    /// The run of the batch is over.
+    Over,
+    /// So many batches have had the item.
+    Removed {
+        batches: u32,
     },
 }

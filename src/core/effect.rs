@@ -1,8 +1,9 @@
 //! All that the outside must do because of an event. Released after the flush, dropped on replay.
 
-use super::event::{Event, Occurrence};
+use super::event::{Event, ItemsStarted, Occurrence};
 use super::id::JobId;
 use super::json::Json;
+use super::command::ItemOrder;
 use super::state::State;
 
 /// An order to the outside.
@@ -10,6 +11,8 @@ use super::state::State;
 pub enum Effect {
     StartAttempt(StartAttempt),
     StopAttempt { job: JobId, attempt: u32 },
+    /// An item is handled ahead of its turn.
+    AdvanceItem(AdvanceItem),
 }
 
 /// An attempt to start.
@@ -22,6 +25,18 @@ pub struct StartAttempt {
     pub occurrence: Option<Occurrence>,
 }
 
+/// An item to be handled now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdvanceItem {
+    pub job: JobId,
+    pub task: Box<str>,
+    /// Those of the batch.
+    pub args: Json,
+    /// The number of the handling.
+    pub run: u32,
+    pub item: ItemOrder,
+}
+
 /// The effect of `event`, which has just been applied to `state`.
 pub fn of(state: &State, event: &Event) -> Option<Effect> {
     match event {
@@ -30,6 +45,7 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         // Whether the earlier daemon came to stop it, nobody knows; to ask twice does no harm.
         Event::AttemptAdopted(adopted) => state.running(adopted.job)?.stopping.as_ref().and(stop(state, adopted.job)),
         Event::StopRequested(requested) => stop(state, requested.job),
+        Event::ItemsStarted(started) if started.advance => advance(state, started),
         Event::JobAdded(_)
         | Event::JobDue(_)
         | Event::AttemptSpawned(_)
@@ -57,7 +73,19 @@ pub fn of(state: &State, event: &Event) -> Option<Effect> {
         | Event::ClockSuspended(_)
         | Event::SweepFound(_)
         | Event::SweepFinished(_)
-        | Event::ConfigChanged(_) => None,
+        | Event::ConfigChanged(_)
+        | Event::BatchOpened(_)
+        | Event::ItemsAdded(_)
+        | Event::BatchLoaded(_)
+        | Event::BatchDropped(_)
+        // Those of a run are told to it by the answer.
+        | Event::ItemsStarted(_)
+        | Event::ItemsDone(_)
+        | Event::ItemFailed(_)
+        | Event::ItemsReturned(_)
+        | Event::ItemsSkipped(_)
+        | Event::OverrideSet(_)
+        | Event::OverrideCleared(_) => None,
     }
 }
 
@@ -69,6 +97,18 @@ fn start(state: &State, id: JobId, attempt: u32) -> Option<Effect> {
         task: state.task(job.task)?.name.clone(),
         args: job.cold.args.clone(),
         occurrence: job.cold.rare().occurrence,
+    }))
+}
+
+fn advance(state: &State, started: &ItemsStarted) -> Option<Effect> {
+    let job = state.job(started.job)?;
+    let item = state.item_order(started.job, started.items.first()?)?;
+    Some(Effect::AdvanceItem(AdvanceItem {
+        job: job.id,
+        task: state.task(job.task)?.name.clone(),
+        args: job.cold.args.clone(),
+        run: started.first_run,
+        item,
     }))
 }
 

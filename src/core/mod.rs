@@ -10,6 +10,7 @@ pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod id;
+pub mod indices;
 pub mod json;
 pub mod lifecycle;
 pub mod limits;
@@ -20,7 +21,9 @@ pub mod repair;
 pub mod retry;
 pub mod schedule;
 pub mod state;
+
 mod subject;
+pub mod texts;
 pub mod time;
 pub mod view;
 pub mod why;

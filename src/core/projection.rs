@@ -79,7 +79,18 @@ pub fn rows(state: &State, event: &Event, at: Timestamp, rows: &mut Vec<Row>) {
         | Event::ClockSuspended(_)
         | Event::SweepFound(_)
         | Event::SweepFinished(_)
-        | Event::ConfigChanged(_) => {}
+        | Event::ConfigChanged(_)
+        | Event::BatchOpened(_)
+        | Event::ItemsAdded(_)
+        | Event::BatchLoaded(_)
+        | Event::BatchDropped(_)
+        | Event::ItemsStarted(_)
+        | Event::ItemsDone(_)
+        | Event::ItemFailed(_)
+        | Event::ItemsReturned(_)
+        | Event::ItemsSkipped(_)
+        | Event::OverrideSet(_)
+        | Event::OverrideCleared(_) => {}
     }
 }
 

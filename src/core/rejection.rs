@@ -40,6 +40,27 @@ rejections! {
     AlreadyPaused { task: Box<str> } = "already_paused", "task `{task}` is already paused";
     NotPaused { task: Box<str> } = "not_paused", "task `{task}` is not paused";
     StaleAttempt { job: JobId } = "stale_attempt", "that attempt of job {job} is over";
+    UnknownOp { task: Box<str>, op: Box<str>, known: Box<str> } = "unknown_op",
+        "task `{task}` has no operation `{op}`; known: {known}";
+    OpMissing { task: Box<str>, known: Box<str> } = "op_missing", "task `{task}` has several operations: name one of {known}";
+    NotABatch { task: Box<str> } = "not_a_batch", "task `{task}` has no items";
+    ItemsMissing { task: Box<str> } = "items_missing",
+        "task `{task}` is a batch whose items are given when it starts: `daybook batch start {task} --items FILE`";
+    ItemsNotTaken { task: Box<str> } = "items_not_taken", "task `{task}` reads its items itself and takes none";
+    TooManyItems = "too_many_items", "there are too many items";
+    LockField { task: Box<str>, lock: Box<str> } = "lock_field",
+        "the arguments have not what the lock `{lock}` of task `{task}` is made of";
+    GroupBusy { group: Box<str>, job: JobId } = "group_busy",
+        "exclusive group `{group}` is busy: batch {job} is under way, or waits for its turn";
+    NoBatch { job: JobId } = "no_batch", "job {job} is no batch, or its items are no longer known";
+    BatchRunning { job: JobId, what: &'static str } = "batch_running", "batch {job} is running: {what} goes on";
+    NothingToRepair { job: JobId } = "nothing_to_repair", "batch {job} is completed: nothing is left to repair";
+    NoItem { job: JobId, item: Box<str> } = "no_item", "batch {job} has no item `{item}`";
+    ItemNotWaiting { job: JobId, item: Box<str>, state: &'static str } = "item_not_waiting",
+        "item `{item}` of batch {job} is {state}";
+    ItemHeld { key: Box<str>, job: JobId } = "item_held", "`{key}` is being handled by job {job}";
+    NoOverride { key: Box<str> } = "no_override", "`{key}` has no override";
+    TooManyOverrides = "too_many_overrides", "there are too many overrides";
     HistoryUnreadable = "history_unreadable", "the history cannot be read, so nobody knows whether that is there already";
     Stopping = "stopping", "the daemon is stopping and takes no work";
 }
@@ -50,6 +71,10 @@ impl Rejection {
         match self {
             Rejection::QueueFull { .. }
             | Rejection::TooManyJobs
+            | Rejection::TooManyItems
+            | Rejection::GroupBusy { .. }
+            | Rejection::BatchRunning { .. }
+            | Rejection::ItemHeld { .. }
             | Rejection::HistoryUnreadable
             | Rejection::Stopping => true,
             Rejection::UnknownTask { .. }
@@ -63,7 +88,19 @@ impl Rejection {
             | Rejection::AlreadyAvailable { .. }
             | Rejection::AlreadyPaused { .. }
             | Rejection::NotPaused { .. }
-            | Rejection::StaleAttempt { .. } => false,
+            | Rejection::StaleAttempt { .. }
+            | Rejection::UnknownOp { .. }
+            | Rejection::OpMissing { .. }
+            | Rejection::NotABatch { .. }
+            | Rejection::ItemsMissing { .. }
+            | Rejection::ItemsNotTaken { .. }
+            | Rejection::LockField { .. }
+            | Rejection::NoBatch { .. }
+            | Rejection::NothingToRepair { .. }
+            | Rejection::NoItem { .. }
+            | Rejection::ItemNotWaiting { .. }
+            | Rejection::NoOverride { .. }
+            | Rejection::TooManyOverrides => false,
         }
     }
 }

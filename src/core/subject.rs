@@ -25,6 +25,15 @@ impl Event {
             Event::JobRetried(it) => Some(it.job),
             Event::OutputKept(it) => Some(it.job),
             Event::OccurrenceDecided(it) => it.job,
+            Event::BatchOpened(it) => Some(it.job),
+            Event::ItemsAdded(it) => Some(it.job),
+            Event::BatchLoaded(it) => Some(it.job),
+            Event::BatchDropped(it) => Some(it.job),
+            Event::ItemsStarted(it) => Some(it.job),
+            Event::ItemsDone(it) => Some(it.job),
+            Event::ItemFailed(it) => Some(it.job),
+            Event::ItemsReturned(it) => Some(it.job),
+            Event::ItemsSkipped(it) => Some(it.job),
             Event::TaskDefined(_)
             | Event::TaskRemoved(_)
             | Event::TaskPaused(_)
@@ -37,7 +46,9 @@ impl Event {
             | Event::ClockSuspended(_)
             | Event::SweepFound(_)
             | Event::SweepFinished(_)
-            | Event::ConfigChanged(_) => None,
+            | Event::ConfigChanged(_)
+            | Event::OverrideSet(_)
+            | Event::OverrideCleared(_) => None,
         }
     }
 
@@ -50,6 +61,7 @@ impl Event {
             Event::TaskPaused(it) => Some(it.task),
             Event::TaskUnpaused(it) => Some(it.task),
             Event::OccurrenceDecided(it) => Some(it.task),
+            Event::BatchOpened(it) => Some(it.task),
             Event::OccurrencesPassed(it) => Some(it.task),
             Event::ScheduleMoved(it) => Some(it.task),
             Event::JobDue(_)
@@ -74,7 +86,17 @@ impl Event {
             | Event::ClockSuspended(_)
             | Event::SweepFound(_)
             | Event::SweepFinished(_)
-            | Event::ConfigChanged(_) => None,
+            | Event::ConfigChanged(_)
+            | Event::ItemsAdded(_)
+            | Event::BatchLoaded(_)
+            | Event::BatchDropped(_)
+            | Event::ItemsStarted(_)
+            | Event::ItemsDone(_)
+            | Event::ItemFailed(_)
+            | Event::ItemsReturned(_)
+            | Event::ItemsSkipped(_)
+            | Event::OverrideSet(_)
+            | Event::OverrideCleared(_) => None,
         }
     }
 }
