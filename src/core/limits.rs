@@ -26,6 +26,25 @@ pub const JOBS_PER_CALL_MAX: usize = 10_000;
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Live jobs in all.
 pub const JOBS_MAX: usize = 50_000_000;
+/// Items of one batch.
+pub const ITEMS_PER_BATCH_MAX: usize = 10_000_000;
+/// Items of all batches that are not over.
+pub const ITEMS_MAX: usize = 20_000_000;
+/// Items of batches that are over, of which is still known how each one ended; the oldest batches lose theirs.
+pub const ITEMS_KEPT_MAX: usize = 2_000_000;
+/// Bytes of one item, and of the name of a thing.
+pub const ITEM_BYTES_MAX: usize = 1024;
+/// Items that one command adds to a batch, or has started.
+pub const ITEMS_PER_COMMAND_MAX: usize = 4096;
+/// Bytes of what is noted of an item that failed.
+pub const ITEM_ERROR_BYTES_MAX: usize = 512;
+/// Failed items of one batch of which is noted why.
+pub const ITEM_ERRORS_MAX: usize = 10_000;
+/// Overrides in all, and bytes of one (JSON text).
+pub const OVERRIDES_MAX: usize = 1_000_000;
+pub const OVERRIDE_BYTES_MAX: usize = 4 * 1024;
+/// Handlings of items are numbered from here, so that they and the attempts of jobs never have the same number.
+pub const FIRST_RUN: u32 = 1 << 31;
 /// Highest priority; 0 is the lowest.
 pub const PRIORITY_MAX: u8 = 9;
 /// Attempts of one job.

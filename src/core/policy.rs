@@ -49,6 +49,15 @@ pub struct TaskPolicy {
     pub queue_size: u32,
     /// What becomes of a job that was running when the daemon died.
     pub on_interrupt: OnInterrupt,
+    /// Names the thing that a job, or an item of a batch, is about: whoever handles that thing holds the lock of this
+    /// name. A template, see [`Template`](super::state::lock::Template).
+    pub lock: Option<String>,
+    /// A completed job leaves its arguments as the override of the thing that it was about.
+    pub custom: bool,
+    /// Operations that return a thing to the default: its override is ignored, and cleared once it is done.
+    pub clears: Vec<String>,
+    /// For tasks with items.
+    pub batch: Option<BatchPolicy>,
 }
 
 impl TaskPolicy {
@@ -79,8 +88,79 @@ impl Default for TaskPolicy {
             concurrency: 1,
             queue_size: limits::QUEUE_SIZE_MAX,
             on_interrupt: OnInterrupt::Retry,
+            lock: None,
+            custom: false,
+            clears: Vec::new(),
+            batch: None,
         }
     }
+}
+
+/// What is decided by of a task with items, besides the rest. Its `attempts` and `backoff` are those of the batch as a
+/// whole: the first attempt is its run, every further one a repair; the first repair comes with the next sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatchPolicy {
+    /// The names of operations that a batch may carry out; none are asked for where there are none.
+    pub ops: Vec<String>,
+    /// The items are given when the batch is started; else its run reads them.
+    pub given: bool,
+    /// Batches of one group never run at once.
+    pub exclusive: Option<String>,
+    /// What becomes of a batch whose group is busy.
+    pub when_busy: WhenBusy,
+    /// Times that one run handles a failing item.
+    pub attempts: u32,
+    /// The wait between these.
+    pub backoff: Backoff,
+    /// Items in one call of the handler.
+    pub chunk: u32,
+    /// More failed items than this stop the run.
+    pub max_failures: Option<MaxFailures>,
+}
+
+impl Default for BatchPolicy {
+    fn default() -> Self {
+        BatchPolicy {
+            ops: Vec::new(),
+            given: true,
+            exclusive: None,
+            when_busy: WhenBusy::Queue,
+            attempts: 1,
+            backoff: Backoff::default(),
+            chunk: 1,
+            max_failures: None,
+        }
+    }
+}
+
+/// How many items of a run may fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MaxFailures {
+    Items(u32),
+    /// Of all items of the batch, 0 to 100.
+    Percent(u8),
+}
+
+impl MaxFailures {
+    /// Whether so many of `total` are too many.
+    pub fn is_exceeded(self, failed: u32, total: u32) -> bool {
+        match self {
+            MaxFailures::Items(items) => failed > items,
+            MaxFailures::Percent(percent) => u64::from(failed) * 100 > u64::from(total) * u64::from(percent),
+        }
+    }
+}
+
+/// What becomes of a batch whose exclusive group is busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenBusy {
+    /// It waits for its turn.
+    #[default]
+    Queue,
+    /// It is refused.
+    Refuse,
 }
 
 /// The wait before attempt n+1: `first * factor^(n-1)`, at most `max`, then up to `jitter` of it more or less.
