@@ -6,7 +6,9 @@ use daybook::core::event::*;
 use daybook::core::id::{JobId, TaskId};
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
-use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap, TaskPolicy};
+use daybook::core::policy::{
+    Backoff, BatchPolicy, Dst, MaxFailures, Missed, OnInterrupt, Overlap, TaskPolicy, WhenBusy,
+};
 use daybook::core::repair::{Door, Finding};
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, Outcome, Progress};
@@ -88,6 +90,23 @@ impl Random {
             concurrency: self.any() as u32,
             queue_size: self.any() as u32,
             on_interrupt: *self.pick(&[OnInterrupt::Retry, OnInterrupt::Hold, OnInterrupt::Fail]),
+            lock: self.option(|r| r.text().into()),
+            custom: self.below(2) == 0,
+            clears: (0..self.below(3)).map(|_| self.text().into()).collect(),
+            batch: self.option(Random::batch),
+        }
+    }
+
+    fn batch(&mut self) -> BatchPolicy {
+        BatchPolicy {
+            ops: (0..self.below(3)).map(|_| self.text().into()).collect(),
+            given: self.below(2) == 0,
+            exclusive: self.option(|r| r.text().into()),
+            when_busy: *self.pick(&[WhenBusy::Queue, WhenBusy::Refuse]),
+            attempts: self.any() as u32,
+            backoff: Backoff::default(),
+            chunk: self.any() as u32,
+            max_failures: self.option(|r| *r.pick(&[MaxFailures::Items(7), MaxFailures::Percent(50)])),
         }
     }
 

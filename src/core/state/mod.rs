@@ -7,6 +7,7 @@
 pub mod apply;
 pub mod index;
 pub mod job;
+pub mod lock;
 pub mod picture;
 pub mod queue;
 pub mod task;
