@@ -1,16 +1,19 @@
 //! All that the outside must do because of an event. Released after the flush, dropped on replay.
 
+use super::command::ItemOrder;
 use super::event::{Event, ItemsStarted, Occurrence};
 use super::id::JobId;
 use super::json::Json;
-use super::command::ItemOrder;
 use super::state::State;
 
 /// An order to the outside.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     StartAttempt(StartAttempt),
-    StopAttempt { job: JobId, attempt: u32 },
+    StopAttempt {
+        job: JobId,
+        attempt: u32,
+    },
     /// An item is handled ahead of its turn.
     AdvanceItem(AdvanceItem),
 }

@@ -11,7 +11,7 @@ use super::lifecycle::JobState;
 use super::state::job::Job;
 use super::state::{Durable, State};
 use super::time::Timestamp;
-use super::view::{JobView, OccurrenceView, Outcome};
+use super::view::{JobView, OccurrenceView, Outcome, Progress};
 
 /// One row for the history.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +103,12 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
     let task = state.tasks.get(job.task)?;
     let running = state.running.get(&job.id);
     let rare = job.cold.rare();
+    let items = state.batches.get(&job.id).filter(|_| job.is_batch).map(|batch| Progress {
+        current: u64::from(batch.counts.finished()),
+        total: u64::from(batch.counts.total()),
+        message: "".into(),
+    });
+    let told = || running.map(|running| &running.progress).or(rare.progress.as_deref()).cloned().unwrap_or_default();
     Some(JobView {
         id: job.id,
         task: task.name.clone(),
@@ -111,7 +117,7 @@ pub fn live(state: &Durable, job: &Job) -> Option<JobView> {
         priority: job.priority,
         key: rare.key.clone(),
         args: job.cold.args.clone(),
-        progress: running.map(|running| &running.progress).or(rare.progress.as_deref()).cloned().unwrap_or_default(),
+        progress: items.unwrap_or_else(told),
         result: None,
         error: rare.error.clone(),
         output_bytes: running.map_or(rare.output, |running| running.output),

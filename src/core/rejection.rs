@@ -42,6 +42,7 @@ rejections! {
     StaleAttempt { job: JobId } = "stale_attempt", "that attempt of job {job} is over";
     UnknownOp { task: Box<str>, op: Box<str>, known: Box<str> } = "unknown_op",
         "task `{task}` has no operation `{op}`; known: {known}";
+    BatchArgs { error: Box<str> } = "batch_args", "the arguments of a batch are `op`, `params` and `restore`: {error}";
     OpMissing { task: Box<str>, known: Box<str> } = "op_missing", "task `{task}` has several operations: name one of {known}";
     NotABatch { task: Box<str> } = "not_a_batch", "task `{task}` has no items";
     ItemsMissing { task: Box<str> } = "items_missing",
@@ -90,6 +91,7 @@ impl Rejection {
             | Rejection::NotPaused { .. }
             | Rejection::StaleAttempt { .. }
             | Rejection::UnknownOp { .. }
+            | Rejection::BatchArgs { .. }
             | Rejection::OpMissing { .. }
             | Rejection::NotABatch { .. }
             | Rejection::ItemsMissing { .. }

@@ -32,6 +32,16 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
             },
             None => "it runs".to_owned(),
         },
+        JobState::Retryable if job.is_batch && job.due <= now => {
+            format!(
+                "run {} ended with failed items ({error}); the next sweep repairs it, or `daybook batch repair {}`",
+                job.attempts, job.id
+            )
+        }
+        JobState::Retryable if job.is_batch => format!(
+            "run {} ended with failed items ({error}); the first sweep from {} on repairs it, or `daybook batch repair {}`",
+            job.attempts, job.due, job.id
+        ),
         JobState::Retryable => format!(
             "attempt {} failed ({error}); the next one is due at {}, in {}",
             job.attempts,
@@ -67,6 +77,11 @@ fn available(state: &State, task: &Task, job: &Job, execution: bool) -> String {
     }
     if !execution {
         return "this daemon takes jobs and starts none: `execution` is false, or it was drained".to_owned();
+    }
+    if let Some(lock) = &job.cold.rare().lock
+        && let Some(holder) = state.index().holder(lock)
+    {
+        return format!("it waits for {lock}, which job {} holds", holder.job());
     }
     let Some(queue) = state.index().queues.get(&job.task) else { return "it is about to start".to_owned() };
     let (running, places) = (queue.running.len(), task.policy.concurrency);

@@ -338,6 +338,8 @@ impl Executor for Door {
         }
     }
 
+    fn advance(&self, _item: crate::core::effect::AdvanceItem) {}
+
     fn look(&self, job: JobId, attempt: u32) -> Seen {
         self.0.seen(job, attempt, SystemClock.now().awake)
     }

@@ -236,6 +236,7 @@ async fn serve(
         pid: std::process::id(),
         boot_id: boot_id.trim().into(),
         found,
+        items: Default::default(),
     };
     let mut machine = Machine::new(state, config.execution);
     let sweep = machine.boot(SystemClock.now(), start, policies(&config));

@@ -214,7 +214,32 @@ impl Machine {
     }
 
     /// Adds a job, once its key has been looked up.
-    pub fn add(&mut self, mut add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+    pub fn add(&mut self, add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        self.add_by(Command::AddJob, add, lookup)
+    }
+
+    /// Takes in a batch whose items are to come: its number, and whether it is new.
+    pub fn open_batch(&mut self, add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        self.add_by(Command::OpenBatch, add, lookup)
+    }
+
+    /// All items of a batch that were to be given have come: it becomes a job.
+    pub fn load_batch(&mut self, job: JobId, add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
+        self.add_by(|add| Command::LoadBatch { job, add: Some(add) }, add, lookup)
+    }
+
+    /// What the run of a batch begins next; nothing while nothing is to be started.
+    pub fn next_items(&mut self, job: JobId, attempt: u32, want: u32) -> Result<Answer, Rejection> {
+        let want = if self.execution && !self.draining { want } else { 0 };
+        self.run(&Command::NextItems { job, attempt, want })
+    }
+
+    fn add_by(
+        &mut self,
+        command: impl FnOnce(AddJob) -> Command,
+        mut add: AddJob,
+        lookup: &dyn Lookup,
+    ) -> Result<(JobId, bool), Rejection> {
         if self.draining {
             return Err(Rejection::Stopping);
         }
@@ -226,7 +251,7 @@ impl Machine {
                 None => lookup.key(key)?,
             };
         }
-        match self.run(&Command::AddJob(add))? {
+        match self.run(&command(add))? {
             Answer::Added { job, created } => Ok((job, created)),
             other => unreachable!("adding is answered by a job, not by {other:?}"),
         }

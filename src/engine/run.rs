@@ -18,7 +18,7 @@ use super::handle::{Act, Inbox};
 use super::machine::{Machine, Sealed};
 use super::release::Release;
 use crate::clock::Clock;
-use crate::core::effect::{Effect, StartAttempt};
+use crate::core::effect::{AdvanceItem, Effect, StartAttempt};
 use crate::core::id::{JobId, Seq};
 use crate::core::limits;
 use crate::core::time::Timestamp;
@@ -41,6 +41,9 @@ const TURNS_BEFORE_TAKING: usize = 3;
 pub trait Executor: Send + Sync {
     fn start(&self, attempt: StartAttempt);
     fn stop(&self, job: JobId, attempt: u32);
+
+    /// Handles an item of a batch; how it ends is reported.
+    fn advance(&self, item: AdvanceItem);
 
     /// What it knows of an attempt. One that has been started is known until its end has been handed to the engine.
     fn look(&self, _job: JobId, _attempt: u32) -> Seen {
@@ -265,6 +268,7 @@ impl Engine {
             match effect {
                 Effect::StartAttempt(attempt) => self.executor.start(attempt),
                 Effect::StopAttempt { job, attempt } => self.executor.stop(job, attempt),
+                Effect::AdvanceItem(item) => self.executor.advance(item),
             }
         }
         self.archive.append(seq, release.at, std::mem::take(&mut release.rows))?;

@@ -41,6 +41,7 @@ pub(super) fn read(table: &Table<'_>, zones: &Zones) -> TaskPolicy {
         queue_size: count(table, "queue_size").unwrap_or(default.queue_size),
         on_interrupt: table.choice("on_interrupt").unwrap_or(default.on_interrupt),
         timezone: zone.name,
+        ..TaskPolicy::default()
     }
 }
 

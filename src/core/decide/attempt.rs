@@ -98,8 +98,9 @@ pub fn ended(
 ) -> Result<Answer, Rejection> {
     let job = reported(state, id, attempt)?;
     let stopping = state.running(id).and_then(|running| running.stopping.clone());
-    events.push(match (ending, stopping) {
+    let event = match (ending, stopping) {
         (Ending::Succeeded { result, note }, _) => {
+            super::item::mark(state, job, events);
             Event::from(JobCompleted { job: id, result: result.clone(), note: note.clone() })
         }
         (Ending::Interrupted { reason }, None) => {
@@ -110,19 +111,25 @@ pub fn ended(
         }
         (Ending::Stopped, None) => Event::from(JobCancelled { job: id, reason: "ended".into() }),
         (Ending::Failed { error }, None) => failed(state, job, error, now),
-    });
+    };
+    events.push(event);
     Ok(Answer::Done)
 }
 
 /// A failed attempt: the next one, or the end.
-fn failed(state: &State, job: &Job, error: &str, now: Timestamp) -> Event {
+pub(super) fn failed(state: &State, job: &Job, error: &str, now: Timestamp) -> Event {
     let Some(task) = state.task(job.task) else {
         return Event::from(JobDiscarded { job: job.id, error: error.into() });
     };
     let policy = &task.policy;
     let failures = u32::from(job.failures) + 1;
     let first_due = job.cold.rare().first_due.unwrap_or(job.due);
-    let retry_at = now + retry::delay(&policy.backoff, job.id, failures);
+    let wait = match failures {
+        // The next sweep repairs a batch, which is soon enough.
+        1 if job.is_batch => std::time::Duration::ZERO,
+        _ => retry::delay(&policy.backoff, job.id, failures - u32::from(job.is_batch)),
+    };
+    let retry_at = now + wait;
     let discard = |why: String| {
         let error = limits::message(format!("{error} ({why})")).into();
         Event::from(JobDiscarded { job: job.id, error })

@@ -1,6 +1,6 @@
 //! The daemon's own start and stop, and what its clock did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::core::command::{Answer, Found};
@@ -16,6 +16,7 @@ pub fn start(
     state: &State,
     (version, pid, boot_id): (&str, u32, &str),
     found: &BTreeMap<JobId, Found>,
+    items: &BTreeSet<(JobId, u32)>,
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
     let scalars = state.scalars();
@@ -48,6 +49,7 @@ pub fn start(
         })
     });
     events.extend(taken_over);
+    super::batch::take_over(state, items, events);
     Ok(Answer::Started { new_boot })
 }
 

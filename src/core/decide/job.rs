@@ -1,8 +1,10 @@
 //! Adding, cancelling and retrying jobs.
 
+use super::batch;
 use crate::core::command::{AddJob, Answer, When};
 use crate::core::event::{Event, Finished, JobAdded, JobCancelled, JobRetried, StopRequested};
 use crate::core::id::JobId;
+use crate::core::json::Json;
 use crate::core::lifecycle::JobState;
 use crate::core::limits;
 use crate::core::rejection::Rejection;
@@ -11,6 +13,17 @@ use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
 
 pub fn add(state: &State, add: &AddJob, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
+    add_as(state, add, None, now, events)
+}
+
+/// `given`: the number under which its items came.
+pub fn add_as(
+    state: &State,
+    add: &AddJob,
+    given: Option<JobId>,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<Answer, Rejection> {
     let task = state.task_named(&add.task).ok_or_else(|| Rejection::UnknownTask { task: add.task.clone() })?;
     if let Some(key) = &add.key
         && let Some((job, owner)) = holder(state, add, key)
@@ -24,7 +37,11 @@ pub fn add(state: &State, add: &AddJob, now: Timestamp, events: &mut Vec<Event>)
         return Err(Rejection::TaskRemoved { task: task.name.clone() });
     }
     room(state, task, 0, 0)?;
-    let job = JobId(state.scalars().last_job.0 + 1);
+    if task.policy.batch.as_ref().is_some_and(|batch| batch.given) && given.is_none() {
+        return Err(Rejection::ItemsMissing { task: task.name.clone() });
+    }
+    may_be(state, task, &add.args)?;
+    let job = given.unwrap_or(JobId(state.scalars().last_job.0 + 1));
     let (due, relative) = match add.when {
         When::Now => (now, false),
         When::At(at) => (at.max(now), false),
@@ -43,8 +60,21 @@ pub fn add(state: &State, add: &AddJob, now: Timestamp, events: &mut Vec<Event>)
     Ok(Answer::Added { job, created: true })
 }
 
+/// Whether a job of this task can have these arguments: what its operation and its lock are made of.
+pub fn may_be(state: &State, task: &Task, args: &Json) -> Result<(), Rejection> {
+    match &task.policy.batch {
+        Some(batch) => batch::may_be(state, task, batch, args),
+        None => match &task.policy.lock {
+            Some(lock) if state.lock_for(task.id, args).is_none() => {
+                Err(Rejection::LockField { task: task.name.clone(), lock: lock.as_str().into() })
+            }
+            Some(_) | None => Ok(()),
+        },
+    }
+}
+
 /// The job that has this key already, and its task.
-fn holder(state: &State, add: &AddJob, key: &str) -> Option<(JobId, Box<str>)> {
+pub fn holder(state: &State, add: &AddJob, key: &str) -> Option<(JobId, Box<str>)> {
     match state.job_with_key(key) {
         Some(job) => state.task(job.task).map(|task| (job.id, task.name.clone())),
         None => add.known.clone(),
@@ -88,12 +118,15 @@ pub fn retry(
 ) -> Result<Answer, Rejection> {
     let live = state.job(id);
     let task = match (live, finished) {
-        (Some(job), _) if job.state == JobState::Running => return Err(Rejection::AlreadyRunning { job: id }),
+        (Some(job), _) if job.state == JobState::Running => return Err(batch::is_running(job)),
         (Some(job), _) => job.task,
         (None, Some(finished)) => finished.task,
         (None, None) => return Err(Rejection::NotFound { job: id }),
     };
     let task = state.task(task);
+    if live.is_some_and(|job| job.is_batch) || task.is_some_and(|task| task.policy.batch.is_some()) {
+        batch::may_be_retried(state, id, finished)?;
+    }
     // Nothing of it could start: a live job goes on by itself when its task is back, a finished one can be retried then.
     if let Some(task) = task.filter(|task| task.removed) {
         return Err(Rejection::TaskRemoved { task: task.name.clone() });

@@ -4,13 +4,16 @@
 //! the next command. A file for each kind of thing that commands are about.
 
 mod attempt;
+mod batch;
 mod daemon;
+mod item;
 mod job;
 mod occurrence;
 mod sweep;
 mod task;
 
 pub use attempt::{after_interrupt, next_start};
+pub use batch::is_repair_due;
 
 use super::command::{Answer, Command};
 use super::event::Event;
@@ -37,8 +40,8 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::DefineTasks { tasks } => task::define(state, tasks, events),
         Command::PauseTask { task } => task::pause(state, task, events),
         Command::ResumeTask { task } => task::resume(state, task, events),
-        Command::StartDaemon { version, pid, boot_id, found } => {
-            daemon::start(state, (version, *pid, boot_id), found, events)
+        Command::StartDaemon { version, pid, boot_id, found, items } => {
+            daemon::start(state, (version, *pid, boot_id), found, items, events)
         }
         Command::StopDaemon => daemon::stop(events),
         Command::NoteStep { milliseconds, moved } => daemon::step(*milliseconds, moved, events),
@@ -51,5 +54,16 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::FinishSweep { door, found, fixed, left } => {
             sweep::finish(state, *door, (*found, *fixed), left, events)
         }
+        Command::OpenBatch(add) => batch::open(state, add, now, events),
+        Command::AddItems { job, attempt, items } => batch::add_items(state, *job, *attempt, items, events),
+        Command::LoadBatch { job, add } => batch::load(state, *job, add.as_ref(), now, events),
+        Command::DropBatch { job, reason } => batch::drop_unloaded(state, *job, reason, events),
+        Command::RepairBatch { job } => batch::repair(state, *job, now, events),
+        Command::NextItems { job, attempt, want } => item::next(state, *job, *attempt, *want, now, events),
+        Command::ReportItems { job, ended } => item::ended(state, *job, ended, now, events),
+        Command::AdvanceItem { job, item } => item::advance(state, *job, item, events),
+        Command::RemoveItem { key } => item::remove(state, key, events),
+        Command::OverrideItem { key, params } => item::set_override(state, key, params, events),
+        Command::RestoreItem { key } => item::restore(state, key, events),
     }
 }

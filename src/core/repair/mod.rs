@@ -7,6 +7,7 @@
 
 mod attempts;
 mod census;
+mod failed;
 mod held;
 mod index;
 mod interrupted;
@@ -100,6 +101,7 @@ pub const INVARIANTS: &[(&str, Find)] = &[
     (held::NAME, Find::Interrupted(held::find)),
     (undecided::NAME, Find::Task(undecided::find)),
     (orphaned::NAME, Find::Task(orphaned::find)),
+    (failed::NAME, Find::Whole(failed::find)),
     (timers::NAME, Find::Whole(timers::find)),
     (projections::BEHIND, Find::Whole(projections::behind)),
     (projections::AHEAD, Find::Whole(projections::ahead)),

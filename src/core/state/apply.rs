@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use super::job::{Cold, Job, Rare};
+use super::lock::{Holder, LockKey};
 use super::task::{Schedule, Task};
-use super::{Gap, Running, State};
+use super::{Gap, Override, Running, State};
 use crate::core::event::*;
 use crate::core::id::{JobId, TaskId};
 use crate::core::lifecycle::JobState;
@@ -95,11 +96,31 @@ impl State {
             Event::SweepFound(found) => self.durable.scalars.sweeps.found(found),
             Event::SweepFinished(finished) => self.durable.scalars.sweeps.finished(finished, at),
             Event::ConfigChanged(_) => {}
+            Event::BatchOpened(opened) => self.open_batch(opened.job, opened.task, at),
+            Event::ItemsAdded(added) => self.add_items(added),
+            Event::BatchLoaded(loaded) => self.change_batch(loaded.job, |batch| batch.loaded()),
+            Event::BatchDropped(dropped) => self.drop_batch(dropped.job),
+            Event::ItemsStarted(started) => self.start_items(started),
+            Event::ItemsDone(done) => self.end_items(done.job, &done.items, |batch| batch.done(&done.items)),
+            Event::ItemFailed(failed) => {
+                let item = std::iter::once(failed.item).collect();
+                self.end_items(failed.job, &item, |batch| batch.failed(failed))
+            }
+            Event::ItemsReturned(back) => self.end_items(back.job, &back.items, |batch| batch.give_back(&back.items)),
+            Event::ItemsSkipped(skipped) => self.skip_items(skipped),
+            Event::OverrideSet(set) => {
+                let own = Override { params: set.params.clone(), since: at };
+                self.durable.overrides.insert(set.key.clone(), own);
+            }
+            Event::OverrideCleared(cleared) => {
+                self.durable.overrides.remove(&cleared.key);
+            }
         }
     }
 
     fn add(&mut self, added: &JobAdded, at: Timestamp) {
-        let rare = Rare { key: added.key.clone(), occurrence: added.occurrence, ..Rare::default() };
+        let lock = self.lock_for(added.task, &added.args);
+        let rare = Rare { key: added.key.clone(), occurrence: added.occurrence, lock, ..Rare::default() };
         let job = Job {
             id: added.job,
             due: added.due,
@@ -111,6 +132,7 @@ impl State {
             state: if added.due > at { JobState::Scheduled } else { JobState::Available },
             priority: added.priority,
             relative: added.relative,
+            is_batch: self.begin_batch(added, at),
         };
         let last = &mut self.durable.scalars.last_job;
         *last = (*last).max(added.job);
@@ -128,12 +150,21 @@ impl State {
     /// Changes a live job and what orders it.
     fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
         let Some(job) = self.durable.jobs.get_mut(id) else { return };
-        let task = job.task;
+        let (task, was) = (job.task, job.state);
         self.index.change(job, change);
+        if was != job.state
+            && (was == JobState::Running || job.state == JobState::Running)
+            && let Some(lock) = job.cold.rare().lock.clone()
+        {
+            match was {
+                JobState::Running => self.release(&lock, Holder::Job(id)),
+                _ => self.acquire(lock, Holder::Job(id)),
+            }
+        }
         self.refresh(task);
     }
 
-    fn refresh(&mut self, task: TaskId) {
+    pub(super) fn refresh(&mut self, task: TaskId) {
         if let Some(task) = self.durable.tasks.get(task) {
             self.index.refresh(task);
         }
@@ -168,6 +199,7 @@ impl State {
         };
         self.index.insert_running(started.job, &running);
         self.durable.running.insert(started.job, running);
+        self.change_batch(started.job, |batch| batch.begin(at));
     }
 
     fn finish(&mut self, id: JobId) {
@@ -175,6 +207,9 @@ impl State {
         if let Some(job) = self.durable.jobs.remove(id) {
             self.index.remove(&job);
             self.index.remove_key(&job);
+            if let Some(lock) = &job.cold.rare().lock {
+                self.release(lock, Holder::Job(id));
+            }
             self.refresh(job.task);
         }
     }
@@ -232,7 +267,9 @@ impl State {
 
     fn retry(&mut self, retried: &JobRetried, at: Timestamp) {
         if let Some(finished) = &retried.finished {
-            self.insert(revived(finished));
+            let lock = self.lock_for(finished.task, &finished.view.args);
+            let is_batch = self.durable.batches.contains_key(&finished.view.id);
+            self.insert(revived(finished, lock, is_batch));
         }
         self.change(retried.job, |job| {
             job.failures = 0;
@@ -315,6 +352,11 @@ impl State {
                 job.due = job.due.shifted(milliseconds);
             }
         }
+        let waiting: Vec<JobId> =
+            self.batches().filter(|(_, batch)| !batch.later.is_empty()).map(|(id, _)| id).collect();
+        for id in waiting {
+            self.change_batch(id, |batch| batch.step_clock(milliseconds));
+        }
         let resumed: Vec<TaskId> = self.tasks().filter(|task| task.resumed_at > Some(at)).map(|task| task.id).collect();
         for id in resumed {
             self.change_task(id, |task| task.resumed_at = Some(at));
@@ -349,7 +391,7 @@ fn keep_schedules(task: &mut Task, old: &Task) {
     }
 }
 
-fn revived(finished: &Finished) -> Job {
+fn revived(finished: &Finished, lock: Option<LockKey>, is_batch: bool) -> Job {
     let view = &finished.view;
     let rare = Rare {
         key: view.key.clone(),
@@ -361,6 +403,7 @@ fn revived(finished: &Finished) -> Job {
         output: view.output_bytes,
         first_due: None,
         held: false,
+        lock,
     };
     Job {
         id: view.id,
@@ -373,5 +416,6 @@ fn revived(finished: &Finished) -> Job {
         state: JobState::Available,
         priority: view.priority,
         relative: false,
+        is_batch,
     }
 }

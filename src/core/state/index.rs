@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::job::Job;
+use super::lock::{Holder, LockKey};
+use super::locks::ItemIndex;
 use super::queue::Queue;
 use super::task::Task;
 use super::{Durable, Running};
@@ -21,6 +23,8 @@ pub struct Index {
     /// Attempts whose start could still take the daemon down, by the instant when that is over.
     pub unsettled: BTreeSet<(Timestamp, JobId)>,
     pub interrupted: BTreeSet<JobId>,
+    /// Batches that ended with failed items: sweeps repair them.
+    pub repairable: BTreeSet<JobId>,
     /// Live jobs of each task that has any.
     pub queues: BTreeMap<TaskId, Queue>,
     /// Tasks of which a job may start now.
@@ -29,6 +33,12 @@ pub struct Index {
     states: [u64; JobState::ALL.len()],
     /// Live jobs with an idempotency key, by the hash of it.
     keys: BTreeSet<(u64, JobId)>,
+    /// Who holds what.
+    pub(super) locks: BTreeMap<LockKey, Holder>,
+    /// Available jobs by the lock that they need.
+    pub(super) awaiting: BTreeMap<LockKey, BTreeSet<JobId>>,
+    /// The items of batches by the things that they are about.
+    pub(super) items: BTreeMap<JobId, ItemIndex>,
 }
 
 impl Index {
@@ -43,6 +53,7 @@ impl Index {
         let mut queues: BTreeMap<TaskId, Vec<&Job>> = BTreeMap::new();
         for job in durable.jobs.iter() {
             match job.state {
+                JobState::Retryable if job.is_batch => index.insert_waiting(job),
                 JobState::Scheduled | JobState::Retryable => due.push((job.due, job.id)),
                 JobState::Available
                 | JobState::Running
@@ -61,6 +72,7 @@ impl Index {
         for (id, running) in &durable.running {
             index.insert_running(*id, running);
         }
+        index.find_locks(durable);
         for task in durable.tasks.values() {
             index.refresh(task);
         }
@@ -80,6 +92,7 @@ impl Index {
     /// Where a live job is not found although it should be.
     pub fn misses(&self, job: &Job) -> Option<&'static str> {
         let is_there = match job.state {
+            JobState::Retryable if job.is_batch => self.repairable.contains(&job.id),
             JobState::Scheduled | JobState::Retryable => self.due.contains(&(job.due, job.id)),
             JobState::Interrupted => self.interrupted.contains(&job.id),
             JobState::Available
@@ -102,6 +115,7 @@ impl Index {
         self.states[job.state as usize] += 1;
         self.insert_waiting(job);
         self.queues.entry(job.task).or_default().insert(job);
+        self.block_if_held(job);
     }
 
     pub(super) fn remove(&mut self, job: &Job) {
@@ -125,37 +139,51 @@ impl Index {
         queue.line_up(job);
         self.states[job.state as usize] += 1;
         self.insert_waiting(job);
+        self.block_if_held(job);
     }
 
     fn insert_waiting(&mut self, job: &Job) {
         match job.state {
+            JobState::Retryable if job.is_batch => {
+                self.repairable.insert(job.id);
+            }
             JobState::Scheduled | JobState::Retryable => {
                 self.due.insert((job.due, job.id));
             }
             JobState::Interrupted => {
                 self.interrupted.insert(job.id);
             }
-            JobState::Available
-            | JobState::Running
-            | JobState::Completed
-            | JobState::Discarded
-            | JobState::Cancelled => {}
+            JobState::Available => {
+                if let Some(lock) = &job.cold.rare().lock {
+                    self.awaiting.entry(lock.clone()).or_default().insert(job.id);
+                }
+            }
+            JobState::Running | JobState::Completed | JobState::Discarded | JobState::Cancelled => {}
         }
     }
 
     fn remove_waiting(&mut self, job: &Job) {
         match job.state {
+            JobState::Retryable if job.is_batch => {
+                self.repairable.remove(&job.id);
+            }
             JobState::Scheduled | JobState::Retryable => {
                 self.due.remove(&(job.due, job.id));
             }
             JobState::Interrupted => {
                 self.interrupted.remove(&job.id);
             }
-            JobState::Available
-            | JobState::Running
-            | JobState::Completed
-            | JobState::Discarded
-            | JobState::Cancelled => {}
+            JobState::Available => {
+                if let Some(lock) = &job.cold.rare().lock
+                    && let Some(jobs) = self.awaiting.get_mut(lock)
+                {
+                    jobs.remove(&job.id);
+                    if jobs.is_empty() {
+                        self.awaiting.remove(lock);
+                    }
+                }
+            }
+            JobState::Running | JobState::Completed | JobState::Discarded | JobState::Cancelled => {}
         }
     }
 

@@ -9,6 +9,7 @@ use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
 use super::Running;
+use super::lock::LockKey;
 use crate::core::event::Occurrence;
 use crate::core::id::{JobId, TaskId};
 use crate::core::json::Json;
@@ -34,6 +35,8 @@ pub struct Job {
     pub priority: u8,
     /// `due` is a wait from an event, so a step of the clock moves it.
     pub relative: bool,
+    /// It has items: when it is retryable, a sweep repairs it.
+    pub is_batch: bool,
 }
 
 /// The part of a job that hardly ever changes.
@@ -61,6 +64,8 @@ pub struct Rare {
     pub first_due: Option<Timestamp>,
     /// Interrupted, and a person has to decide.
     pub held: bool,
+    /// What nobody else may have while it runs.
+    pub lock: Option<LockKey>,
 }
 
 static NOTHING_RARE: Rare = Rare {
@@ -72,6 +77,7 @@ static NOTHING_RARE: Rare = Rare {
     output: 0,
     first_due: None,
     held: false,
+    lock: None,
 };
 
 impl Rare {

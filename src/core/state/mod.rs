@@ -5,9 +5,11 @@
 //! changes either.
 
 pub mod apply;
+pub mod batch;
 pub mod index;
 pub mod job;
 pub mod lock;
+mod locks;
 pub mod picture;
 pub mod queue;
 pub mod task;
@@ -17,11 +19,14 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use super::command::ItemOrder;
 use super::event::Process;
 use super::id::{JobId, Seq, TaskId};
+use super::json::Json;
 use super::repair::Sweeps;
 use super::time::Timestamp;
 use super::view::Progress;
+use batch::Batch;
 use index::Index;
 use job::{Job, Jobs};
 use task::{Task, Tasks};
@@ -34,6 +39,17 @@ pub struct Durable {
     pub tasks: Tasks,
     /// The attempts under way.
     pub running: OrdMap<JobId, Running>,
+    /// The items of batches: of live ones, of those that are being given, and of the last that are over.
+    pub batches: OrdMap<JobId, Batch>,
+    /// The parameters of things that have their own, by the names of the things.
+    pub overrides: OrdMap<Box<str>, Override>,
+}
+
+/// The parameters of one thing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Override {
+    pub params: Json,
+    pub since: Timestamp,
 }
 
 /// The single values of the state.
@@ -163,6 +179,28 @@ impl State {
             .jobs_with_key(key)
             .filter_map(|id| self.job(id))
             .find(|job| job.cold.rare().key.as_deref() == Some(key))
+    }
+
+    pub fn batch(&self, id: JobId) -> Option<&Batch> {
+        self.durable.batches.get(&id)
+    }
+
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = (JobId, &Batch)> {
+        self.durable.batches.iter().map(|(id, batch)| (*id, batch))
+    }
+
+    /// The place in a batch of the item that is about this thing.
+    pub fn item_with_key(&self, id: JobId, key: &str) -> Option<u32> {
+        self.index.item_with_key(id, self.batch(id)?, key)
+    }
+
+    /// An item as its handler gets it.
+    pub fn item_order(&self, id: JobId, place: u32) -> Option<ItemOrder> {
+        let batch = self.batch(id)?;
+        let item = batch.items.get(place)?;
+        let own = if batch.restore { None } else { self.durable.overrides.get(&batch.key(item.text)) };
+        let params = own.map(|own| own.params.clone());
+        Some(ItemOrder { place, text: item.text.into(), attempt: item.handled, params })
     }
 
     /// When time alone next changes something.

@@ -3,9 +3,10 @@
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
+use super::batch::{Batch, Part};
 use super::job::{Job, Jobs};
 use super::task::{Task, Tasks};
-use super::{Durable, Running, Scalars};
+use super::{Durable, Override, Running, Scalars};
 use crate::core::codec::{self, CodecError};
 use crate::core::id::JobId;
 use crate::core::limits;
@@ -24,6 +25,9 @@ pub const CHUNK_BYTES_MAX: usize = CHUNK_BYTES + RECORD_BYTES_MAX;
 const TASK: u8 = 1;
 const JOB: u8 = 2;
 const RUNNING: u8 = 3;
+const BATCH: u8 = 4;
+const PART: u8 = 5;
+const OVERRIDE: u8 = 6;
 
 #[derive(Serialize, Deserialize)]
 struct Head {
@@ -31,6 +35,8 @@ struct Head {
     tasks: u64,
     jobs: u64,
     running: u64,
+    batches: u64,
+    overrides: u64,
 }
 
 /// The head of a checkpoint of `state`.
@@ -41,6 +47,8 @@ pub fn head(state: &Durable) -> Vec<u8> {
         tasks: state.tasks.len() as u64,
         jobs: state.jobs.len() as u64,
         running: state.running.len() as u64,
+        batches: state.batches.len() as u64,
+        overrides: state.overrides.len() as u64,
     };
     put(0, &head, &mut bytes);
     bytes
@@ -51,7 +59,12 @@ pub fn chunks(state: &Durable) -> impl Iterator<Item = Vec<u8>> + '_ {
     let tasks = state.tasks.values().map(|task| Record::Task(task));
     let jobs = state.jobs.iter().map(Record::Job);
     let running = state.running.iter().map(|(id, running)| Record::Running(*id, running));
-    let mut records = tasks.chain(jobs).chain(running);
+    let batches = state.batches.iter().flat_map(|(id, batch)| {
+        let parts = batch.parts().map(Record::Part);
+        std::iter::once(Record::Batch(*id, batch)).chain(parts)
+    });
+    let overrides = state.overrides.iter().map(|(key, own)| Record::Override(key, own));
+    let mut records = tasks.chain(jobs).chain(running).chain(batches).chain(overrides);
     std::iter::from_fn(move || {
         let mut chunk = Vec::with_capacity(CHUNK_BYTES + 1024);
         while chunk.len() < CHUNK_BYTES {
@@ -68,6 +81,10 @@ enum Record<'a> {
     Task(&'a Task),
     Job(&'a Job),
     Running(JobId, &'a Running),
+    Batch(JobId, &'a Batch),
+    /// Of the batch before it.
+    Part(Part),
+    Override(&'a str, &'a Override),
 }
 
 impl Record<'_> {
@@ -76,6 +93,9 @@ impl Record<'_> {
             Record::Task(task) => put(TASK, task, out),
             Record::Job(job) => put(JOB, job, out),
             Record::Running(id, running) => put(RUNNING, &(id, running), out),
+            Record::Batch(id, batch) => put(BATCH, &(id, batch), out),
+            Record::Part(part) => put(PART, part, out),
+            Record::Override(key, own) => put(OVERRIDE, &(key, own), out),
         }
     }
 }
@@ -91,13 +111,16 @@ pub struct Loader {
     tasks: Vec<Task>,
     jobs: Vec<Job>,
     running: Vec<(JobId, Running)>,
+    batches: Vec<(JobId, Batch)>,
+    overrides: Vec<(Box<str>, Override)>,
 }
 
 impl Loader {
     pub fn new(head: &[u8]) -> Result<Loader, CodecError> {
         let head: Head = codec::take(&mut head.get(1..).unwrap_or_default())?;
         let jobs = Vec::with_capacity(head.jobs.min(1 << 20) as usize);
-        Ok(Loader { head, tasks: Vec::new(), jobs, running: Vec::new() })
+        let (batches, overrides) = (Vec::new(), Vec::new());
+        Ok(Loader { head, tasks: Vec::new(), jobs, running: Vec::new(), batches, overrides })
     }
 
     pub fn chunk(&mut self, mut bytes: &[u8]) -> Result<(), CodecError> {
@@ -107,6 +130,16 @@ impl Loader {
                 TASK => self.tasks.push(codec::take(&mut bytes)?),
                 JOB => self.jobs.push(codec::take(&mut bytes)?),
                 RUNNING => self.running.push(codec::take(&mut bytes)?),
+                BATCH => self.batches.push(codec::take(&mut bytes)?),
+                PART => {
+                    let part: Part = codec::take(&mut bytes)?;
+                    let Some((_, batch)) = self.batches.last_mut() else {
+                        let text = "checkpoint holds a part of no batch".into();
+                        return Err(bincode::Error::new(bincode::ErrorKind::Custom(text)).into());
+                    };
+                    batch.take(part);
+                }
+                OVERRIDE => self.overrides.push(codec::take(&mut bytes)?),
                 other => return Err(CodecError::Unknown { number: u16::from(other) }),
             }
         }
@@ -114,10 +147,17 @@ impl Loader {
     }
 
     pub fn finish(self) -> Result<Durable, CodecError> {
-        let counts = [self.tasks.len() as u64, self.jobs.len() as u64, self.running.len() as u64];
-        if counts != [self.head.tasks, self.head.jobs, self.head.running] {
-            let text = format!("checkpoint holds {counts:?} tasks, jobs and attempts, not what its head says");
+        let lists = [self.tasks.len(), self.jobs.len(), self.running.len(), self.batches.len(), self.overrides.len()];
+        let Head { tasks, jobs, running, batches, overrides, .. } = self.head;
+        if lists.map(|len| len as u64) != [tasks, jobs, running, batches, overrides] {
+            let text = format!(
+                "checkpoint holds {lists:?} tasks, jobs, attempts, batches and overrides, not what its head says"
+            );
             return Err(bincode::Error::new(bincode::ErrorKind::Custom(text)).into());
+        }
+        let is_whole = |(_, batch): &(JobId, Batch)| batch.items.len() == batch.counts.total();
+        if !self.batches.iter().all(is_whole) {
+            return Err(bincode::Error::new(bincode::ErrorKind::Custom("checkpoint leaves out items".into())).into());
         }
         if self.tasks.iter().zip(1..).any(|(task, number)| task.id.0 != number) {
             return Err(bincode::Error::new(bincode::ErrorKind::Custom("checkpoint leaves out a task".into())).into());
@@ -127,6 +167,8 @@ impl Loader {
             jobs: Jobs::from_sorted(self.jobs),
             tasks: Tasks::from_iter(self.tasks),
             running: OrdMap::from_iter(self.running),
+            batches: OrdMap::from_iter(self.batches),
+            overrides: OrdMap::from_iter(self.overrides),
         })
     }
 }

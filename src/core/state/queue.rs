@@ -35,6 +35,8 @@ pub struct Queue {
     added: BTreeSet<Rank>,
     /// Available jobs of occurrences: unless overlap is allowed, one of them at a time.
     occurring: BTreeSet<Rank>,
+    /// Available jobs whose lock somebody else holds.
+    blocked: BTreeSet<JobId>,
     /// Live jobs of occurrences.
     pub occurrences: BTreeSet<JobId>,
     pub running: BTreeSet<JobId>,
@@ -129,7 +131,9 @@ impl Queue {
         match job.state {
             JobState::Available => {
                 let line = if occurs { &mut self.occurring } else { &mut self.added };
-                line.remove(&Rank::of(job));
+                if !line.remove(&Rank::of(job)) {
+                    self.blocked.remove(&job.id);
+                }
             }
             JobState::Running => {
                 self.running.remove(&job.id);
@@ -144,11 +148,26 @@ impl Queue {
         }
     }
 
+    /// Takes an available job out of its line for as long as somebody else holds its lock.
+    pub(super) fn block(&mut self, job: &Job) {
+        self.step_out(job);
+        self.blocked.insert(job.id);
+    }
+
+    pub(super) fn unblock(&mut self, job: &Job) {
+        if self.blocked.remove(&job.id) {
+            self.line_up(job);
+        }
+    }
+
     /// Whether the job is wherever it belongs in here.
     pub(super) fn contains(&self, job: &Job) -> bool {
         let occurs = job.cold.rare().occurrence.is_some();
         let in_line = match job.state {
-            JobState::Available => if occurs { &self.occurring } else { &self.added }.contains(&Rank::of(job)),
+            JobState::Available => {
+                let line = if occurs { &self.occurring } else { &self.added };
+                line.contains(&Rank::of(job)) || self.blocked.contains(&job.id)
+            }
             JobState::Running => self.running.contains(&job.id),
             JobState::Scheduled
             | JobState::Retryable
@@ -176,9 +195,9 @@ impl Queue {
         self.live - self.running.len() as u32
     }
 
-    /// Jobs that wait for nothing but a free place.
+    /// Jobs that wait for nothing but a free place, or a lock.
     pub fn available(&self) -> usize {
-        self.added.len() + self.occurring.len()
+        self.added.len() + self.occurring.len() + self.blocked.len()
     }
 
     /// The job that starts next, if one may start now.

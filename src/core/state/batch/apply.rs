@@ -21,13 +21,11 @@ impl Batch {
             let fresh = Batch::new(self.task, self.opened, self.lock.clone(), self.group.take());
             *self = Batch { restore: self.restore, last_run: self.last_run, ..fresh };
         }
-        let failed: Vec<u32> = match self.counts.failed {
-            0 => Vec::new(),
-            _ => self.items.from(0).filter(|(_, item)| item.state == ItemState::Failed).map(|(place, _)| place).collect(),
-        };
-        failed.into_iter().for_each(|item| self.change(item, |mark| mark.state = ItemState::Todo));
-        let waiting: Vec<u32> = self.later.iter().map(|(_, item)| *item).collect();
-        waiting.into_iter().for_each(|item| self.change(item, |mark| mark.failed = 0));
+        if self.last_run > limits::FIRST_RUN {
+            let failed = self.items.from(0).filter(|(_, item)| item.state == ItemState::Failed || item.failed > 0);
+            let failed: Vec<u32> = failed.map(|(place, _)| place).collect();
+            failed.into_iter().for_each(|item| self.change(item, Mark::begin_anew));
+        }
         self.later.clear();
         self.behind.clear();
         self.cursor = 0;

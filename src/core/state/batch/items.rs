@@ -81,6 +81,16 @@ pub struct Mark {
     pub failed: u8,
 }
 
+impl Mark {
+    /// What failed is to do again, and may fail as often as anything else.
+    pub(super) fn begin_anew(&mut self) {
+        self.failed = 0;
+        if self.state == ItemState::Failed {
+            self.state = ItemState::Todo;
+        }
+    }
+}
+
 /// All items, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Items {
@@ -131,7 +141,9 @@ impl Items {
             if self.len as usize % PIECE == 0 {
                 self.pieces.push_back(Arc::default());
             }
-            let Some(last) = self.pieces.len().checked_sub(1).and_then(|last| self.pieces.get_mut(last)) else { return };
+            let Some(last) = self.pieces.len().checked_sub(1).and_then(|last| self.pieces.get_mut(last)) else {
+                return;
+            };
             let piece = Arc::make_mut(last);
             Arc::make_mut(&mut piece.texts).push(text);
             piece.marks.push(marks.get(number).copied().unwrap_or_default());

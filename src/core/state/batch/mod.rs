@@ -4,6 +4,8 @@
 //! that it can still be told how each one ended. What events do to it is in `apply.rs`.
 
 mod apply;
+mod args;
+mod events;
 mod items;
 mod parts;
 
@@ -14,6 +16,7 @@ use super::lock::Template;
 use crate::core::id::TaskId;
 use crate::core::time::Timestamp;
 
+pub use args::Args;
 pub use items::{Item, ItemState, Items, Mark};
 pub use parts::Part;
 
