@@ -71,6 +71,12 @@ pub(super) enum DurationOrTable<'r> {
     Table(Table<'r>),
 }
 
+/// The value of a key that takes either; the form is whatever it was read as.
+pub(super) enum FormOrTable<'r, T> {
+    Form(T),
+    Table(Table<'r>),
+}
+
 impl<'r> Table<'r> {
     /// Takes the keys that `section` knows and reports the others.
     pub fn new(context: Context<'r>, section: &Section, name: String, place: Place, table: &'r DeTable<'r>) -> Self {
@@ -161,6 +167,11 @@ impl<'r> Table<'r> {
                 None
             }
         }
+    }
+
+    /// A value that `read` knows by itself.
+    pub fn value<T>(&self, key: &str, read: impl FnOnce(&DeValue<'r>) -> Result<T, Wrong>) -> Option<T> {
+        self.get(key, |entry| read(entry.value.get_ref()))
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -269,12 +280,31 @@ impl<'r> Table<'r> {
     /// A text that `read` knows the form of; it answers none for another one.
     pub fn form<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         self.get(key, |entry| {
-            let Kind::Form(forms) = entry.key.kind else { unreachable!("`{key}` is declared as a form") };
+            let (Kind::Form(forms) | Kind::TableOrForm(_, forms)) = entry.key.kind else {
+                unreachable!("`{key}` is declared as a form")
+            };
             let text = text(entry.value.get_ref(), 4096)?;
             let forms: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
             let hint = || format!("write one of {}", forms.join(", "));
             read(text).ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(text)), hint()))
         })
+    }
+
+    /// A text as with [`Table::form`], or a table.
+    pub fn form_or_table<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<FormOrTable<'r, T>> {
+        let entry = self.entry(key)?;
+        let Kind::TableOrForm(inner, forms) = entry.key.kind else {
+            unreachable!("`{key}` is declared as a form or table")
+        };
+        match entry.value.get_ref() {
+            DeValue::Table(_) => self.table(key).map(FormOrTable::Table),
+            DeValue::String(_) => self.form(key, read).map(FormOrTable::Form),
+            other => self.get(key, |_| {
+                let known: Vec<String> = inner.keys().map(|key| format!("`{}`", key.name)).collect();
+                let hint = format!("write \"{}\", or a table of {}", forms.join("\", \""), known.join(", "));
+                Err(expected("text or a table", other, hint))
+            }),
+        }
     }
 
     pub fn integers(&self, key: &str) -> Option<Vec<u64>> {
@@ -336,9 +366,7 @@ impl<'r> Table<'r> {
     /// The table under a key, read by the key's own section.
     pub fn table(&self, key: &str) -> Option<Table<'r>> {
         let (section, table) = self.get(key, |entry| {
-            let (Kind::Table(section) | Kind::TableOrDuration(section)) = entry.key.kind else {
-                unreachable!("`{key}` is declared as a table")
-            };
+            let section = entry.key.kind.inner().unwrap_or_else(|| unreachable!("`{key}` is declared as a table"));
             let first = section.keys().next().map_or("…", |first| first.name);
             let table = as_table(entry.value, || format!("write it as {key} = {{ {first} = … }}"))?;
             Ok((section, table))

@@ -76,7 +76,9 @@ impl Template {
             pieces.push(match field {
                 _ if name == root => Piece::Whole,
                 Some(field) if !field.is_empty() => Piece::Field(field.into()),
-                Some(_) | None => return Err(format!("names `{{{name}}}`; known are `{{{root}}}` and `{{{root}.FIELD}}`")),
+                Some(_) | None => {
+                    return Err(format!("names `{{{name}}}`; known are `{{{root}}}` and `{{{root}.FIELD}}`"));
+                }
             });
             rest = &after[close + 1..];
         }
