@@ -280,9 +280,7 @@ impl<'r> Table<'r> {
     /// A text that `read` knows the form of; it answers none for another one.
     pub fn form<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         self.get(key, |entry| {
-            let (Kind::Form(forms) | Kind::TableOrForm(_, forms)) = entry.key.kind else {
-                unreachable!("`{key}` is declared as a form")
-            };
+            let Kind::Form(forms) = entry.key.kind else { unreachable!("`{key}` is declared as a form") };
             let text = text(entry.value.get_ref(), 4096)?;
             let forms: Vec<String> = forms.iter().map(|form| format!("\"{form}\"")).collect();
             let hint = || format!("write one of {}", forms.join(", "));
@@ -296,15 +294,21 @@ impl<'r> Table<'r> {
         let Kind::TableOrForm(inner, forms) = entry.key.kind else {
             unreachable!("`{key}` is declared as a form or table")
         };
-        match entry.value.get_ref() {
-            DeValue::Table(_) => self.table(key).map(FormOrTable::Table),
-            DeValue::String(_) => self.form(key, read).map(FormOrTable::Form),
-            other => self.get(key, |_| {
-                let known: Vec<String> = inner.keys().map(|key| format!("`{}`", key.name)).collect();
-                let hint = format!("write \"{}\", or a table of {}", forms.join("\", \""), known.join(", "));
-                Err(expected("text or a table", other, hint))
-            }),
-        }
+        let hint = || {
+            let known: Vec<String> = inner.keys().map(|key| format!("`{}`", key.name)).collect();
+            format!("write \"{}\", or a table of {}", forms.join("\", \""), known.join(", "))
+        };
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::Table(_) => Ok(None),
+            value @ DeValue::String(_) => {
+                let text = text(value, 4096)?;
+                let read = read(text).map(Some);
+                read.ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(text)), hint()))
+            }
+            other => Err(expected("text or a table", other, hint())),
+        })?
+        .map(FormOrTable::Form)
+        .or_else(|| self.table(key).map(FormOrTable::Table))
     }
 
     pub fn integers(&self, key: &str) -> Option<Vec<u64>> {

@@ -1,6 +1,6 @@
 //! What is different in a task with items.
 
-use super::handler::{Runs, run_changes};
+use super::handler::{Runs, run_changes, sql_changes};
 use super::words::{Shown, backoff, changes as shown_changes, names, none, variant};
 use crate::config::task::{Batch, Each, ItemSource};
 use crate::config::value::in_words;
@@ -8,10 +8,18 @@ use crate::core::policy::{BatchPolicy, MaxFailures};
 
 /// What the core does not decide by.
 pub(super) fn changes(old: &Batch, new: &Batch) -> Vec<String> {
-    let mut words = run_changes(Runs::Items(&old.source), Runs::Items(&new.source));
+    let mut words = source_changes(&old.source, &new.source);
     let each = run_changes(runs(&old.each), runs(&new.each));
     words.extend(each.into_iter().map(|change| format!("each.{change}")));
     words.extend(shown_changes(&shown(old), &shown(new)));
+    words
+}
+
+fn source_changes(old: &ItemSource, new: &ItemSource) -> Vec<String> {
+    let mut words = run_changes(Runs::Items(old), Runs::Items(new));
+    if let (ItemSource::Sql(old), ItemSource::Sql(new)) = (old, new) {
+        words.extend(sql_changes(old, new).into_iter().map(|change| format!("items.{change}")));
+    }
     words
 }
 

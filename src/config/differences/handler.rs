@@ -48,7 +48,6 @@ pub(super) fn run_changes(old: Runs<'_>, new: Runs<'_>) -> Vec<String> {
             each(&old.env.0, &new.env.0, "env", &mut words, changed);
         }
         (Runs::Worker(old), Runs::Worker(new)) => words.extend(worker_changes(old, new)),
-        (Runs::Items(ItemSource::Sql(old)), Runs::Items(ItemSource::Sql(new))) => words.extend(sql_changes(old, new)),
         (Runs::Process(_) | Runs::Worker(_) | Runs::Items(_), _) => {}
     }
     words
@@ -82,7 +81,7 @@ fn shown(runs: Runs<'_>) -> Shown {
     }
 }
 
-fn sql_changes(old: &Sql, new: &Sql) -> Vec<String> {
+pub(super) fn sql_changes(old: &Sql, new: &Sql) -> Vec<String> {
     let mut words = shown_changes(&sql(old), &sql(new));
     each(&old.args, &new.args, "args", &mut words, |name, _, _| vec![format!("args {name} changed")]);
     words

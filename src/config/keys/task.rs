@@ -30,7 +30,7 @@ pub const TASK: Section = Section {
     doc: "A task under its name: letters, digits, `-`, `_` and `.`, at most 64 of them, a letter or digit first. \
           It runs exactly one of `command`, `shell`, `sql` and `worker`, or has `items` and does with each of them what `each` \
           says. Without a `schedule` it only runs jobs that are added.",
-    keys: &[GENERAL, PROCESS, DATABASE_NAME, SQL, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, BATCH, LATER],
+    keys: &[GENERAL, PROCESS, SQL, DATABASE_NAME, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, BATCH, LATER],
 };
 
 /// Keys of tasks of any handler.

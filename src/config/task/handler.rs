@@ -114,11 +114,10 @@ pub(super) fn listed(keys: &[&str]) -> String {
 pub(super) fn refuse_others(table: &Table<'_>, kind: HandlerKind) {
     for (key, place) in table.keys().filter(|(key, _)| !key.handlers.is_empty() && !key.handlers.contains(&kind)) {
         let owners: Vec<String> = key.handlers.iter().map(HandlerKind::to_string).collect();
-        let owners = owners.join(" and ");
-        if kind == HandlerKind::Batch && EACH.find(key.name).is_some() {
-            table.report(place, key.name, format!("belongs to {owners}; this task has `items`"), "put it into `each`");
-        } else {
-            table.report(place, key.name, format!("belongs to {owners}; this task runs {kind}"), "remove it");
-        }
+        let verb = if kind == HandlerKind::Batch { "has" } else { "runs" };
+        let goes_into_each = kind == HandlerKind::Batch && EACH.find(key.name).is_some();
+        let hint = if goes_into_each { "put it into `each`" } else { "remove it" };
+        let message = format!("belongs to {}; this task {verb} {kind}", owners.join(" and "));
+        table.report(place, key.name, message, hint);
     }
 }

@@ -72,7 +72,7 @@ pub(in crate::config::task) fn read(
 }
 
 fn source(items: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<ItemSource> {
-    let none = ("name no source", "give them one of `file`, `list` and `sql`");
+    let none = ("names no source", "give it one of `file`, `list` and `sql`");
     let source = the_one(items, &SOURCES, none, "items come from")?;
     for key in ["database", "args"].into_iter().filter(|key| source != "sql" && items.has(key)) {
         items.report(items.key_place(key), key, "stands without `sql`", "remove it, or add the query");
