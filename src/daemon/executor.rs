@@ -219,6 +219,7 @@ impl Attempts {
                 logs.clone().worker().map(with_own)
             }
             WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, &all)?)),
+            WorkerConfig::Http(_) => return Err("requests are not run by this version".into()),
         };
         made.map_err(|error| error.to_string())
     }
@@ -314,7 +315,7 @@ impl Executor for Door {
             Some(Lease { started: SystemClock.now(), length })
         });
         let known = match config.tasks.get(&*attempt.task).map(|task| &task.handler) {
-            Some(TaskHandler::Worker(_)) => Known::Worker(lease),
+            Some(TaskHandler::Worker(_) | TaskHandler::Batch(_)) => Known::Worker(lease),
             Some(TaskHandler::Process(_)) | None => Known::Process(lease),
         };
         self.0.known().insert((attempt.job, attempt.attempt), known);
@@ -322,6 +323,7 @@ impl Executor for Door {
             Some(task) => match &task.handler {
                 TaskHandler::Process(process) => self.0.start_process(attempt, task, process),
                 TaskHandler::Worker(worker) => self.0.start_worker(attempt, task, worker),
+                TaskHandler::Batch(_) => self.0.fail(&attempt, "batches are not run by this version".into()),
             },
             None => {
                 // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
