@@ -87,7 +87,8 @@ impl Identity {
         if is_ours { members.len().try_into().unwrap_or(u32::MAX) } else { 0 }
     }
 
-    fn is_this_boot(&self) -> bool {
+    /// Whether the machine has not gone down since: else the process is gone, and all that it made.
+    pub(crate) fn is_this_boot(&self) -> bool {
         boot_id() == Some(self.boot_id)
     }
 
