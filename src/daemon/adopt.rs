@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::sweep::AtStart;
 use crate::config::{Config, Handler};
-use crate::core::command::Found;
+use crate::core::command::{Found, ItemOrder};
 use crate::core::id::JobId;
+use crate::core::limits::FIRST_RUN;
 use crate::core::repair::Finding;
 use crate::core::state::{Running, State};
 use crate::exec::{self, Earlier, Leftover, What, end_strays};
@@ -42,6 +43,8 @@ pub struct Survey {
     pub found: BTreeMap<JobId, Found>,
     /// To be adopted once the executor is there.
     pub kept: Vec<Earlier>,
+    /// The same for handlings of items of batches, with the items of each.
+    pub kept_items: Vec<(Earlier, Vec<ItemOrder>)>,
     /// Run files that say nothing any more.
     pub stale: Vec<(JobId, u32)>,
     /// What was mended, and what could not be.
@@ -77,6 +80,13 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str, 
     }
     survey.take_unknown(unknown, state, config, failure).await;
     for ((job, attempt), what) in earlier {
+        let batch = state.batch(job).filter(|_| attempt >= FIRST_RUN);
+        let items: Vec<u32> = batch.into_iter().flat_map(|batch| batch.in_run(attempt)).collect();
+        if !items.is_empty() && matches!(what, What::Alive(_) | What::Ended) {
+            let items = items.into_iter().filter_map(|place| state.item_order(job, place)).collect();
+            survey.kept_items.push((Earlier { job, attempt, what }, items));
+            continue;
+        }
         survey.end_foreign(&config.socket, job, attempt, what).await;
     }
     survey
@@ -121,6 +131,9 @@ impl Survey {
         config: &Config,
         failure: Option<Failure>,
     ) {
+        // A batch runs inside of the daemon; the calls for its items have run files.
+        let unknown: Vec<_> =
+            unknown.into_iter().filter(|(job, _)| state.job(*job).is_some_and(|job| !job.is_batch)).collect();
         let keys = unknown.iter().map(|(job, running)| (*job, running.attempt)).collect();
         let strays: BTreeMap<JobId, Leftover> = strays(&config.socket, keys, failure).await.into_iter().collect();
         for (job, running) in unknown {

@@ -124,7 +124,7 @@ fn next(world: &mut World, line: &Line) -> Followed {
     let (answer, events) = world.act(|machine, _| machine.next_items(line.job(), attempt, want));
     let said = match answer {
         Err(rejection) => vec![refused(&rejection)],
-        Ok(Answer::Items { runs, wake }) => {
+        Ok(Answer::Items { runs, wake, .. }) => {
             let wake = wake.map(|at| format!("ask again at {}", clock(at)));
             runs.iter().map(begun).chain(wake).collect()
         }

@@ -126,6 +126,8 @@ fn stdin(stdin: &Stdin) -> String {
         Stdin::Null => "null".into(),
         Stdin::Args => "args".into(),
         Stdin::File(path) => format!("file:{}", path.display()),
+        // What a chunk has, and no config.
+        Stdin::Text(_) => "items".into(),
     }
 }
 

@@ -36,7 +36,8 @@ pub fn next(
     let running = running.ok_or(Rejection::StaleAttempt { job: id })?;
     let batch = state.batch(id).ok_or(Rejection::NoBatch { job: id })?;
     let task = state.task(job.task).ok_or(Rejection::NotFound { job: id })?;
-    let nothing = Answer::Items { runs: Vec::new(), wake: None };
+    let under_way = batch.flights.len() as u32;
+    let nothing = Answer::Items { runs: Vec::new(), wake: None, under_way };
     if !batch.loaded || running.stopping.is_some() {
         return Ok(nothing);
     }
@@ -118,7 +119,8 @@ impl<'a> Choice<'a> {
             let items = Indices::of(items);
             events.push(Event::from(ItemsSkipped { job: self.id, items, superseded_by: Some(newer) }));
         }
-        Answer::Items { runs: self.start(chunk, events), wake }
+        let under_way = batch.flights.len() as u32;
+        Answer::Items { runs: self.start(chunk, events), wake, under_way }
     }
 
     fn consider(&mut self, item: u32) {

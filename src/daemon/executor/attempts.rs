@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Now;
 use crate::config::Config;
@@ -14,8 +14,9 @@ use crate::core::effect::StartAttempt;
 use crate::core::id::JobId;
 use crate::core::limits;
 use crate::daemon::retention::Retention;
+use crate::engine::Handle;
 use crate::engine::run::Seen;
-use crate::exec::{Earlier, Outputs, Processes, Stop};
+use crate::exec::{Earlier, Ended, Outputs, Processes, Stop};
 use crate::repair::attempts::OVERDUE_AFTER;
 
 /// How often a stopping daemon looks whether a worker still runs.
@@ -59,6 +60,10 @@ pub struct Attempts {
     commands: mpsc::UnboundedSender<Command>,
     /// Every attempt that was started, until its end has been handed to the engine.
     known: Mutex<HashMap<(JobId, u32), Known>>,
+    /// Calls for items that are processes, by the batch and their number: who waits for the end of each.
+    pub(super) calls: Mutex<HashMap<(JobId, u32), oneshot::Sender<Ended>>>,
+    /// For what asks and waits for an answer.
+    pub(super) engine: Handle,
     pub(in crate::daemon) retention: Arc<Retention>,
     /// Whether an attempt was interrupted, about which no sweep has decided yet.
     pub(in crate::daemon) interrupted: AtomicBool,
@@ -71,6 +76,7 @@ impl Attempts {
         outputs: Outputs,
         retention: Arc<Retention>,
         commands: mpsc::UnboundedSender<Command>,
+        engine: Handle,
     ) -> Arc<Attempts> {
         Arc::new(Attempts {
             processes,
@@ -79,6 +85,8 @@ impl Attempts {
             config: RwLock::new(config),
             commands,
             known: Mutex::default(),
+            calls: Mutex::default(),
+            engine,
             retention,
             interrupted: AtomicBool::default(),
         })

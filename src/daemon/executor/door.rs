@@ -6,7 +6,7 @@ use super::attempts::{Attempts, Known, Lease};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Handler;
 use crate::core::command::{Command, Ending};
-use crate::core::effect::StartAttempt;
+use crate::core::effect::{AdvanceItem, StartAttempt};
 use crate::core::id::JobId;
 use crate::engine::run::{Executor, Seen};
 use crate::exec::Stop;
@@ -26,6 +26,7 @@ impl Executor for Door {
         let task = config.tasks.get(&*attempt.task);
         match task.map(|task| (task, &task.handler)) {
             Some((task, Handler::Process(process))) => self.0.start_process(attempt, lease, task, process),
+            Some((task, Handler::Batch(batch))) => self.0.start_batch(attempt, task, batch),
             Some((task, Handler::Worker(worker))) => self.0.start_worker(attempt, lease, task, worker),
             None => {
                 // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
@@ -39,6 +40,10 @@ impl Executor for Door {
     fn stop(&self, job: JobId, attempt: u32) {
         self.0.processes.stop(job, attempt, Stop::Cancel);
         self.0.known().get(&(job, attempt)).inspect(|known| known.cancel());
+    }
+
+    fn advance(&self, item: AdvanceItem) {
+        self.0.advance(item);
     }
 
     fn look(&self, job: JobId, attempt: u32) -> Seen {

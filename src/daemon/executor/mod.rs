@@ -2,12 +2,14 @@
 //! to the engine as commands.
 
 mod attempts;
+mod batch;
 mod door;
 mod process;
 mod reports;
 mod worker;
 
 pub use attempts::Attempts;
+pub use batch::read_rows;
 pub use door::Door;
 pub use process::UMASK;
 pub use reports::{forward_commands, forward_reports};

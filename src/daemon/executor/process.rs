@@ -1,5 +1,6 @@
 //! Attempts that are processes: from what the config says to what `exec` starts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attempts::{Attempts, Known, Lease};
@@ -20,11 +21,12 @@ impl Attempts {
             args: attempt.args.as_str().to_owned(),
             scheduled_at: attempt.occurrence.map(|occurrence| occurrence.at),
             spec: Arc::new(spec(task, process)),
+            about: BTreeMap::new(),
         });
     }
 }
 
-fn spec(task: &Task, process: &Process) -> Spec {
+pub(super) fn spec(task: &Task, process: &Process) -> Spec {
     Spec {
         program: match &process.action {
             Action::Command(argv) => Program::Command(argv.clone()),

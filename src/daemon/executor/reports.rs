@@ -34,6 +34,7 @@ fn over(command: &Command) -> Option<(JobId, u32)> {
 /// Passes the reports of processes on to the engine, in order.
 pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engine: Handle, attempts: Arc<Attempts>) {
     while let Some(report) = reports.recv().await {
+        let Some(report) = attempts.take_call(report) else { continue };
         let command = match report {
             Report::Spawned { job, attempt, identity } => {
                 let process =

@@ -48,7 +48,7 @@ impl Attempts {
         });
     }
 
-    fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
+    pub(super) fn worker(&self, config: &WorkerConfig) -> Result<Arc<dyn Worker>, String> {
         let all = self.config();
         let made = match config {
             WorkerConfig::PassivateUsers(users) => {
@@ -59,6 +59,7 @@ impl Attempts {
                 let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;
                 logs.clone().worker().map(with_own)
             }
+            WorkerConfig::Http(_) => return Err("requests are not made by this version".into()),
             WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, &all)?)),
         };
         made.map_err(|error| error.to_string())
@@ -139,7 +140,7 @@ fn arguments(args: &Json) -> Result<serde_json::Value, String> {
     serde_json::from_str(args.as_str()).map_err(|error| format!("failed to read the job's arguments: {error}"))
 }
 
-fn database(name: &str, all: &Config) -> Result<Database, String> {
+pub(super) fn database(name: &str, all: &Config) -> Result<Database, String> {
     let address = all.databases.get(name).ok_or_else(|| format!("there is no database `{name}` in the config"))?;
     Ok(Database { name: name.to_owned(), address: address.clone() })
 }
