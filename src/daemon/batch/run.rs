@@ -136,13 +136,16 @@ impl Run {
                 let places = self.concurrency + under.ahead(self.concurrency);
                 let taken = (under.calls.len() + under.waiting.len()) as u32 + self.others.div_ceil(self.chunk.max(1));
                 let room = places.saturating_sub(taken);
-                let may = if stopping || room == 0 || Instant::now() < ask_again { Ok(0) } else { self.allowed() };
+                let is_time = !stopping && Instant::now() >= ask_again;
+                let may = if is_time && room > 0 { self.allowed() } else { Ok(0) };
                 let want = may.map_or(0, |calls| calls.min(room));
                 if let Err(wait) = may {
                     ask_again = Instant::now() + wait;
                 }
-                if want > 0 || !under.ended.is_empty() {
-                    wanted = want > 0;
+                // Where others have all places, it is asked whether they still do.
+                let looks = is_time && want == 0 && self.others > 0;
+                if want > 0 || looks || !under.ended.is_empty() {
+                    wanted = want > 0 || looks;
                     let ended = std::mem::take(&mut under.ended);
                     told_runs = ended.iter().map(|end| end.run).collect();
                     asked_at = Instant::now();
