@@ -131,7 +131,8 @@ mod tests {
 
     fn start(spec: Spec) -> Start {
         let spec = spec.into();
-        Start { job: JobId(1), attempt: 1, task: "t".into(), args: "null".into(), scheduled_at: None, spec }
+        let about = BTreeMap::new();
+        Start { job: JobId(1), attempt: 1, task: "t".into(), args: "null".into(), scheduled_at: None, spec, about }
     }
 
     fn prepare(spec: Spec) -> Result<Prepared, String> {

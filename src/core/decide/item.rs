@@ -102,12 +102,10 @@ impl<'a> Choice<'a> {
         let ahead = batch.items.todo_from(batch.cursor);
         // A copy, as the choice is written to while it goes through them; the first few thousand of each at most.
         let candidates: Vec<u32> = due.chain(batch.behind.iter().copied()).take(LOOKED_AT_MAX).collect();
-        let mut looked_at = 0;
-        for item in candidates.into_iter().chain(ahead) {
-            if self.chosen.len() == most || looked_at == LOOKED_AT_MAX {
+        for item in candidates.into_iter().chain(ahead).take(LOOKED_AT_MAX) {
+            if self.chosen.len() == most {
                 break;
             }
-            looked_at += 1;
             self.consider(item);
         }
         // What was looked at and is neither begun nor superseded is held by others; more may lie behind it.
