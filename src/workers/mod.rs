@@ -19,7 +19,7 @@ pub use context::{Cancelled, Context, LineSink, ProgressSink};
 pub use error::Error;
 pub use http::Http;
 pub use passivate_users::{Columns, PassivateUsers};
-pub use sql::Sql;
+pub use sql::{Sql, stream_items};
 
 /// The names that `worker = "..."` knows.
 pub const NAMES: [&str; 2] = [passivate_users::NAME, clean_logs::NAME];
