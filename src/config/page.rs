@@ -99,7 +99,8 @@ fn parts(text: &mut String, name: &str, kind: &Kind, whole: &Table) {
 
 fn row(text: &mut String, name: &str, kind: &Kind, default: &str, doc: &str) {
     let of_table = kind.inner().map(|inner| format!(" {}", inner.doc)).unwrap_or_default();
-    let cells = [code(name), takes(kind), default.to_owned(), format!("{doc}{of_table}")].map(|cell| cell.replace('|', "\\|"));
+    let cells =
+        [code(name), takes(kind), default.to_owned(), format!("{doc}{of_table}")].map(|cell| cell.replace('|', "\\|"));
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 

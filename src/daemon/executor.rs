@@ -219,7 +219,7 @@ impl Attempts {
                 logs.clone().worker().map(with_own)
             }
             WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, &all)?)),
-            WorkerConfig::Http(_) => return Err("requests are not run by this version".into()),
+            WorkerConfig::Http(http) => http.clone().worker(),
         };
         made.map_err(|error| error.to_string())
     }
