@@ -160,7 +160,7 @@ fn changes_of_batches_are_told_in_words() {
         url = 'https://me:new-secret@example.org/a?token=new-secret'
         method = 'PUT'
         headers = { X-Token = 'new-secret' }
-        body = '"new-secret"'
+        body = '[1]'
         [task.c]
         items = 'given'
         each = { shell = 'true' }
