@@ -31,6 +31,5 @@ pub use problem::{Errors, Problem};
 pub use reference::example_file;
 pub use state_folder::is_of_the_system;
 pub use task::{
-    Action, Batch, Each, Environment, Handler, Hours, Http, ItemSource, Process, Rate, Task, UMASK_DEFAULT,
-    WorkerConfig,
+    Action, Batch, Each, Environment, Handler, Hours, ItemSource, Process, Rate, Task, UMASK_DEFAULT, WorkerConfig,
 };

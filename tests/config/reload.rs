@@ -160,13 +160,13 @@ fn changes_of_batches_are_told_in_words() {
         url = 'https://me:new-secret@example.org/a?token=new-secret'
         method = 'PUT'
         headers = { X-Token = 'new-secret' }
-        body = 'new-secret'
+        body = '[1]'
         [task.c]
         items = 'given'
         each = { shell = 'true' }
         [task.d]
         items = { list = ['a', 'b'] }
-        each = { http = 'https://example.org/b?token=new-secret' }
+        each = { http = 'https://other.example.org/b?token=new-secret' }
         ",
     );
     let expected = "\
@@ -200,7 +200,7 @@ b: each.body changed
 c: give_up_after 2d → 36600d
 c: shell true → items given
 d: items list a → list a, b
-d: each.http https://example.org/a → https://example.org/b";
+d: each.http example.org → other.example.org";
     assert_eq!(differences(&old, &new).join("\n"), expected);
     assert_eq!(differences(&new, &new), [""; 0]);
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::batch;
 use super::words::{Shown, changes as shown_changes, cut, each, none, variant};
-use crate::config::task::{Action, Handler, Http, ItemSource, Process, WorkerConfig};
+use crate::config::task::{Action, Handler, ItemSource, Process, WorkerConfig};
 use crate::config::value::{in_words, limit_in_words, size_in_words};
 use crate::shim::limits::{Known, Unit};
 use crate::shim::{Io, IoClass, Limit, Stdin};
-use crate::workers::{CleanLogs, PassivateUsers, Sql};
+use crate::workers::{CleanLogs, Http, PassivateUsers, Sql};
 
 /// What a task, or each call of a batch, runs; or what a batch goes over.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ fn shown(runs: Runs<'_>) -> Shown {
         Runs::Worker(WorkerConfig::PassivateUsers(_)) => ("worker", "passivate-users".into()),
         Runs::Worker(WorkerConfig::CleanLogs(_)) => ("worker", "clean-logs".into()),
         Runs::Worker(WorkerConfig::Sql(sql)) => ("sql", sql.statements.join("; ")),
-        Runs::Worker(WorkerConfig::Http(http)) => ("http", http.place()),
+        Runs::Worker(WorkerConfig::Http(http)) => ("http", host(http)),
         Runs::Items(source) => ("items", batch::source(source)),
     }
 }
@@ -87,9 +87,16 @@ pub(super) fn sql_changes(old: &Sql, new: &Sql) -> Vec<String> {
     words
 }
 
+/// Any other part of an address may hold a secret.
+fn host(http: &Http) -> String {
+    let rest = http.url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default().to_owned()
+}
+
 fn http_changes(old: &Http, new: &Http) -> Vec<String> {
     let mut words = shown_changes(&[("method", old.method.clone())], &[("method", new.method.clone())]);
-    if old.url != new.url && old.place() == new.place() {
+    if old.url != new.url && host(old) == host(new) {
         words.push("http changed".into());
     }
     let changed = |name: &str, _: &String, _: &String| vec![format!("headers {name} changed")];

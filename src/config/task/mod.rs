@@ -14,9 +14,8 @@ mod things;
 
 use std::time::Duration;
 
-use crate::workers::{CleanLogs, PassivateUsers, Sql};
+use crate::workers::{CleanLogs, Http, PassivateUsers, Sql};
 pub use batch::{Batch, Each, Hours, ItemSource, Rate};
-pub use http::Http;
 pub use process::{Environment, Process, UMASK_DEFAULT};
 
 use super::table::Table;
