@@ -13,4 +13,4 @@ mod source;
 pub use each::{Call, Each, Orders, answers};
 pub use pace::Pace;
 pub use run::{End, Run, report};
-pub use source::{Error, Lots, read};
+pub use source::{Error, read};

@@ -1,6 +1,7 @@
 //! Reads the items of a batch that nobody gave: from the config, a file, a query. In lots, each of which the engine has on
 //! disk before the next one is read.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -11,7 +12,9 @@ use crate::core::command::Command;
 use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::texts::Texts;
+use crate::daemon::executor::database;
 use crate::engine::{Handle, Refusal};
+use crate::workers::{self, Sql, stream_items};
 
 /// Items in one lot, and bytes of them: little enough that other jobs hardly wait.
 const LOT_ITEMS: usize = 1000;
@@ -28,13 +31,18 @@ pub enum Error {
     Item { path: PathBuf, number: u64, what: String },
     #[error("cannot read the items from `{}`: {error}", path.display())]
     Json { path: PathBuf, error: String },
-    #[error("cannot read the items by the query: {0}")]
-    Query(String),
+    #[error("cannot read the items: {0}")]
+    Query(#[from] workers::Error),
+    #[error("cannot read the items: {0}")]
+    Database(String),
+    #[error("cannot read the items: row {number} of the query {what}")]
+    Row { number: usize, what: String },
     #[error("cannot take the items in: {0}")]
     Refused(#[from] Refusal),
 }
 
-/// Reads all items of a batch on behalf of this attempt, and says to the engine that they are all.
+/// Reads all items of a batch on behalf of this attempt, and says to the engine that they are all. `names`: values that a
+/// query may name, besides those of the config.
 ///
 /// # Errors
 /// When they cannot be read, one of them cannot be an item, or there are too many. The batch then has some of them, and
@@ -43,6 +51,7 @@ pub async fn read(
     engine: &Handle,
     (job, attempt): (JobId, u32),
     source: &ItemSource,
+    names: &BTreeMap<String, Value>,
     config: &Config,
 ) -> Result<(), Error> {
     let mut lots = Lots { engine, job, attempt, lot: Texts::new() };
@@ -55,7 +64,7 @@ pub async fn read(
             }
         }
         ItemSource::File(path) => read_file(path, &mut lots).await?,
-        ItemSource::Sql(sql) => super::super::executor::read_rows(sql, config, &mut lots).await?,
+        ItemSource::Sql(sql) => read_rows(sql, names, config, &lots).await?,
     }
     lots.send().await?;
     engine.ask(Command::LoadBatch { job, add: None }).await?;
@@ -63,7 +72,7 @@ pub async fn read(
 }
 
 /// Takes items in, lot by lot.
-pub struct Lots<'a> {
+struct Lots<'a> {
     engine: &'a Handle,
     job: JobId,
     attempt: u32,
@@ -72,7 +81,7 @@ pub struct Lots<'a> {
 
 impl Lots<'_> {
     /// One more item, which is known to be one.
-    pub async fn push(&mut self, item: &str) -> Result<(), Error> {
+    async fn push(&mut self, item: &str) -> Result<(), Error> {
         self.lot.push(item);
         if self.lot.len() >= LOT_ITEMS || self.lot.bytes() >= LOT_BYTES {
             self.send().await?;
@@ -91,7 +100,7 @@ impl Lots<'_> {
 }
 
 /// Why a text can be no item.
-pub fn wrong(item: &str) -> Option<String> {
+fn wrong(item: &str) -> Option<String> {
     match item.len() {
         0 => Some("is empty".to_owned()),
         bytes if bytes > limits::ITEM_BYTES_MAX => {
@@ -100,6 +109,30 @@ pub fn wrong(item: &str) -> Option<String> {
         _ if item.contains(['\0', '\n']) => Some("has a line end or a NUL in it".to_owned()),
         _ => None,
     }
+}
+
+async fn read_rows(sql: &Sql, names: &BTreeMap<String, Value>, config: &Config, lots: &Lots<'_>) -> Result<(), Error> {
+    let database = database(&sql.database, config).map_err(Error::Database)?;
+    // The config has exactly one.
+    let query = sql.statements.first().map_or("", String::as_str);
+    let mut args = sql.args.clone();
+    args.extend(names.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let (engine, job, attempt) = (lots.engine, lots.job, lots.attempt);
+    let mut before = 0;
+    let take = |lot: Vec<String>| {
+        let found = (before + 1..).zip(&lot).find_map(|(number, item)| wrong(item).map(|what| (number, what)));
+        before += lot.len();
+        async move {
+            if let Some((number, what)) = found {
+                return Err(Error::Row { number, what });
+            }
+            let items = lot.iter().map(String::as_str).collect();
+            engine.ask(Command::AddItems { job, attempt: Some(attempt), items }).await?;
+            Ok(())
+        }
+    };
+    stream_items(&database, query, &args, take).await?;
+    Ok(())
 }
 
 /// One item in a line, or one JSON array of them; empty lines are left out.

@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 use super::attempts::{Attempts, Known};
 use super::process::spec;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Batch, Config, Each as EachConfig, Handler, Task};
+use crate::config::{Batch, Each as EachConfig, Handler, Task};
 use crate::core::command::{Command, Ending, ItemOrder, ItemOutcome};
 use crate::core::effect::{AdvanceItem, StartAttempt};
 use crate::core::id::JobId;
@@ -23,7 +23,7 @@ use crate::core::state::State;
 use crate::daemon::batch::{Call, Each, Orders, Pace, Run, answers, read, report};
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
-use crate::workers::{self, Cancelled, Sql, Worker};
+use crate::workers::{self, Cancelled, Worker};
 
 /// Bytes of what one item's process prints that go into the output of the batch.
 const ITEM_OUTPUT_BYTES: usize = 2048;
@@ -71,7 +71,7 @@ impl Attempts {
             let mut stop = cancel.clone();
             let config = self.config();
             let read = tokio::select! {
-                read = read(&self.engine, (job, number), &batch.source, &config) => read,
+                read = read(&self.engine, (job, number), &batch.source, &names(attempt), &config) => read,
                 _ = stop.wait_for(|stop| *stop) => return Some(self.stopped(job, number)),
             };
             if let Err(error) = read {
@@ -361,6 +361,13 @@ impl Each for Workers {
     }
 }
 
+/// What a query for items may name: the operation, and the parameters.
+fn names(attempt: &StartAttempt) -> BTreeMap<String, Value> {
+    let args = serde_json::from_str::<Value>(attempt.args.as_str()).unwrap_or_default();
+    let args = if let Value::Object(args) = named(args) { args } else { Default::default() };
+    args.into_iter().filter(|(_, value)| !value.is_object()).collect()
+}
+
 /// With the parameters also beside the item, where statements look for names.
 fn named(mut args: Value) -> Value {
     let params = args.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -370,13 +377,4 @@ fn named(mut args: Value) -> Value {
         }
     }
     args
-}
-
-/// Reads the items of a batch by a query.
-pub async fn read_rows(
-    _sql: &Sql,
-    _config: &Config,
-    _lots: &mut crate::daemon::batch::Lots<'_>,
-) -> Result<(), crate::daemon::batch::Error> {
-    Err(crate::daemon::batch::Error::Query("not by this version".to_owned()))
 }

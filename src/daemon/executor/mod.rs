@@ -9,7 +9,7 @@ mod reports;
 mod worker;
 
 pub use attempts::Attempts;
-pub use batch::read_rows;
 pub use door::Door;
 pub use process::UMASK;
 pub use reports::{forward_commands, forward_reports};
+pub use worker::database;

@@ -59,7 +59,7 @@ impl Attempts {
                 let with_own = |worker| Arc::new(WithOwn { worker, retention, config: all.clone() }) as Arc<dyn Worker>;
                 logs.clone().worker().map(with_own)
             }
-            WorkerConfig::Http(_) => return Err("requests are not made by this version".into()),
+            WorkerConfig::Http(http) => http.clone().worker(),
             WorkerConfig::Sql(sql) => Ok(sql.clone().worker(database(&sql.database, &all)?)),
         };
         made.map_err(|error| error.to_string())
@@ -140,7 +140,8 @@ fn arguments(args: &Json) -> Result<serde_json::Value, String> {
     serde_json::from_str(args.as_str()).map_err(|error| format!("failed to read the job's arguments: {error}"))
 }
 
-pub(super) fn database(name: &str, all: &Config) -> Result<Database, String> {
+/// A database by its name.
+pub fn database(name: &str, all: &Config) -> Result<Database, String> {
     let address = all.databases.get(name).ok_or_else(|| format!("there is no database `{name}` in the config"))?;
     Ok(Database { name: name.to_owned(), address: address.clone() })
 }
