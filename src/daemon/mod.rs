@@ -6,6 +6,7 @@
 
 mod adopt;
 mod app;
+mod batches;
 mod begin;
 mod executor;
 mod housekeeping;
