@@ -148,7 +148,10 @@ fn what_cannot_be_started_is_refused_and_leaves_nothing() {
         let said = reply.json()["detail"].as_str().unwrap().to_owned();
         assert!(said.contains(detail), "{query}: {said}");
     }
-    assert_eq!(served.fake.batches_len(), 0);
+    // It is answered before what had come is dropped.
+    while served.fake.batches_len() > 0 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

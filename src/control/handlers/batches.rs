@@ -47,6 +47,7 @@ pub async fn start(State(service): State<App>, request: Request) -> Reply {
 }
 
 async fn whole(service: App, request: Request) -> Reply {
+    body::format(request.headers())?;
     Parameters::of(request.uri())?.finish()?;
     let bytes = body::object(request).await?;
     let mut asked = body::parse::<StartRequest<'_>>(&bytes)?;
