@@ -63,7 +63,10 @@ pub fn open(file: &Path) -> Result<Source, Failure> {
     let noted = failure.clone();
     let read = move || {
         let outcome = if is_array { array(reader, &sender) } else { copy(reader, &sender) };
-        if let Err(cause) = outcome {
+        // Who does not listen any more has said why.
+        if let Err(cause) = outcome
+            && !sender.is_closed()
+        {
             noted.note(wrong(cause));
             // The call breaks off, so that what came is not taken for the whole.
             sender.blocking_send(Err(io::Error::other("the items could not be read"))).ok();
@@ -78,7 +81,6 @@ fn copy(mut reader: impl BufRead, pieces: &Pieces) -> Result<(), String> {
     loop {
         let piece = reader.fill_buf().map_err(|e| e.to_string())?;
         let length = piece.len();
-        // Who does not listen any more has answered.
         if length == 0 || pieces.blocking_send(Ok(Bytes::copy_from_slice(piece))).is_err() {
             return Ok(());
         }
