@@ -134,7 +134,7 @@ fn argument(text: &str) -> Result<(String, Box<RawValue>), String> {
     Ok((name.to_owned(), serde_json::from_str(value).or_else(as_text)?))
 }
 
-fn json_text(text: &str) -> Result<Box<RawValue>, String> {
+pub fn json_text(text: &str) -> Result<Box<RawValue>, String> {
     serde_json::from_str(text).map_err(|e| format!("it is not JSON: {e}"))
 }
 

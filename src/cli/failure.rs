@@ -119,6 +119,12 @@ fn refused(said: client::Said) -> Failure {
             Some("try again a little later")
         }
         "already_available" => Some("`daybook why JOB` tells what it waits for"),
+        "items_missing" => Some("`daybook batch start TASK --items FILE` starts it"),
+        "items_not_taken" => Some("leave `--items` out"),
+        "no_batch" => Some("`daybook batch list` lists batches"),
+        "no_item" => Some("`daybook batch items B` lists its items"),
+        "group_busy" | "batch_running" | "item_held" => Some("try again when that is over"),
+        "no_override" => Some("`daybook item overrides` lists them"),
         "no_output" => Some("`daybook show JOB` tells how far the job is"),
         "config_invalid" => Some("mend the files; `daybook check` looks at them without a daemon"),
         "unknown_route" => Some("the daemon is another version; `daybook status` shows which"),

@@ -4,6 +4,7 @@
 //! everything else to standard error; `--json` is a contract, prose is not.
 
 mod add;
+mod batch;
 mod cancel;
 mod check;
 mod completions;
@@ -12,6 +13,7 @@ mod demo;
 mod drain;
 mod each;
 mod failure;
+mod item;
 mod jobs;
 mod journal;
 mod man;
@@ -108,6 +110,8 @@ enum Verb {
     Cancel(cancel::Args),
     Retry(retry::Args),
     Progress(progress::Args),
+    Batch(batch::Args),
+    Item(item::Args),
     Tasks(tasks::Args),
     Pause(pause::Args),
     Resume(resume::Args),
@@ -200,6 +204,8 @@ async fn dispatch(verb: Verb, session: &mut Session) -> Result<Exit, Failure> {
         Verb::Cancel(args) => cancel::run(args, session).await,
         Verb::Retry(args) => retry::run(args, session).await,
         Verb::Progress(args) => progress::run(args, session).await,
+        Verb::Batch(args) => batch::run(args, session).await,
+        Verb::Item(args) => item::run(args, session).await,
         Verb::Tasks(args) => tasks::run(args, session).await,
         Verb::Pause(args) => pause::run(args, session).await,
         Verb::Resume(args) => resume::run(args, session).await,

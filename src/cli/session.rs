@@ -1,5 +1,9 @@
 //! One run of a client: its connection, made when it is first needed, and its output.
 
+use std::io;
+
+use bytes::Bytes;
+use futures_util::Stream;
 use hyper::Method;
 use serde::de::DeserializeOwned;
 
@@ -68,6 +72,23 @@ impl Session {
     /// Asks for something to be done.
     pub async fn post(&mut self, path: &str, body: String) -> Result<Whole, Failure> {
         whole(self.client().await?.ask(Method::POST, path, Kind::Json, body).await?).await
+    }
+
+    /// Puts a value where there may be one.
+    pub async fn put(&mut self, path: &str, body: String) -> Result<Whole, Failure> {
+        whole(self.client().await?.ask(Method::PUT, path, Kind::Json, body).await?).await
+    }
+
+    pub async fn delete(&mut self, path: &str) -> Result<Whole, Failure> {
+        whole(self.client().await?.ask(Method::DELETE, path, Kind::Json, "").await?).await
+    }
+
+    /// Asks for something to be done with what comes, as it comes.
+    pub async fn post_stream<S>(&mut self, path: &str, kind: Kind, pieces: S) -> Result<Whole, Failure>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        whole(self.client().await?.stream(path, kind, pieces).await?).await
     }
 
     /// Asks for many things to be done, one a line.

@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use futures_util::{Stream, TryStreamExt};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::header::{ACCEPT, CONTENT_TYPE, DATE, HOST};
 use hyper::{Method, Request, Response};
@@ -49,12 +51,14 @@ pub struct Said {
     pub errors: Vec<String>,
 }
 
-/// How the answer's list is to be written.
+/// How a body, and the answer's list, is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Json,
     /// One value a line.
     Lines,
+    /// Of a body: one text a line.
+    Text,
 }
 
 impl Kind {
@@ -62,13 +66,14 @@ impl Kind {
         match self {
             Kind::Json => "application/json",
             Kind::Lines => "application/x-ndjson",
+            Kind::Text => "text/plain",
         }
     }
 }
 
 /// A connection to the daemon.
 pub struct Client {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<UnsyncBoxBody<Bytes, io::Error>>,
 }
 
 impl Client {
@@ -90,13 +95,33 @@ impl Client {
         kind: Kind,
         body: impl Into<Bytes>,
     ) -> Result<Answer, Error> {
+        let body = Full::new(body.into()).map_err(|never| match never {}).boxed_unsync();
+        self.send(method, path, (kind, kind), body).await
+    }
+
+    /// Posts a body of this kind as it comes; the answer may come before its end.
+    pub async fn stream<S>(&mut self, path: &str, kind: Kind, pieces: S) -> Result<Answer, Error>
+    where
+        S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+    {
+        let body = StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync();
+        self.send(Method::POST, path, (kind, Kind::Json), body).await
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        (given, wanted): (Kind, Kind),
+        body: UnsyncBoxBody<Bytes, io::Error>,
+    ) -> Result<Answer, Error> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, "daybook")
-            .header(ACCEPT, kind.name())
-            .header(CONTENT_TYPE, kind.name())
-            .body(Full::new(body.into()))
+            .header(ACCEPT, wanted.name())
+            .header(CONTENT_TYPE, given.name())
+            .body(body)
             .map_err(|e| Error::Lost(e.into()))?;
         self.sender.ready().await.map_err(|e| Error::Lost(e.into()))?;
         let response = self.sender.send_request(request).await.map_err(|e| Error::Lost(e.into()))?;

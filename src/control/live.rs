@@ -6,11 +6,15 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -27,10 +31,10 @@ use crate::engine::Committed;
 /// Bytes that are gathered before a piece is sent.
 const PIECE_BYTES: usize = 32 * 1024;
 
-type Pieces = mpsc::Sender<io::Result<Bytes>>;
+pub(super) type Pieces = mpsc::Sender<io::Result<Bytes>>;
 
 /// The pieces that `produce` sends, until it is done.
-fn generate<F: Future<Output = ()> + Send>(
+pub(super) fn generate<F: Future<Output = ()> + Send>(
     produce: impl FnOnce(Pieces) -> F,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let (sender, receiver) = mpsc::channel(1);
@@ -82,13 +86,13 @@ pub fn jobs(
 }
 
 /// Commits as they are made, until the engine or the server stops.
-struct Feed {
+pub(super) struct Feed {
     commits: Receiver<Arc<Committed>>,
     stop: BoxFuture<'static, ()>,
 }
 
 /// What a feed brings.
-enum News {
+pub(super) enum News {
     Commit(Arc<Committed>),
     /// Some commits went by while nobody looked.
     Missed,
@@ -96,11 +100,11 @@ enum News {
 }
 
 impl Feed {
-    fn new(commits: Receiver<Arc<Committed>>, stop: Stop) -> Feed {
+    pub(super) fn new(commits: Receiver<Arc<Committed>>, stop: Stop) -> Feed {
         Feed { commits, stop: stop.asked().boxed() }
     }
 
-    async fn next(&mut self) -> News {
+    pub(super) async fn next(&mut self) -> News {
         tokio::select! {
             biased; // what is there already is told before the end
             commit = self.commits.recv() => match commit {
@@ -109,6 +113,20 @@ impl Feed {
                 Err(RecvError::Closed) => News::End,
             },
             () = &mut self.stop => News::End,
+        }
+    }
+
+    /// Lets what happens within this time go by. False if it ends meanwhile.
+    pub(super) async fn pause(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = &mut self.stop => return false,
+        }
+        loop {
+            match self.commits.try_recv() {
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return true,
+            }
         }
     }
 }

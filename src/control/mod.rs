@@ -5,11 +5,15 @@
 //! holds a file for each group of routes. Nothing here knows the engine, the journal or a config file,
 //! and nothing here decides: what may be done is the core's business.
 
+pub mod batches;
 mod body;
 pub mod client;
+mod follow;
 mod handlers;
+mod items;
 mod lines;
 mod live;
+mod pages;
 mod places;
 pub mod problem;
 mod query;
@@ -19,6 +23,7 @@ pub mod service;
 pub mod status;
 pub mod wire;
 
+pub use batches::Batches;
 pub use places::CONNECTIONS_MAX;
 pub use server::serve;
 pub use service::{Refusal, Service};

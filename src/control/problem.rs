@@ -54,6 +54,23 @@ kinds! {
     ALREADY_PAUSED "already_paused" 409 "The task is already paused";
     NOT_PAUSED "not_paused" 409 "The task is not paused";
     STALE_ATTEMPT "stale_attempt" 409 "That attempt is over";
+    UNKNOWN_OP "unknown_op" 422 "The task has no such operation";
+    OP_MISSING "op_missing" 422 "One of several operations is to be named";
+    BATCH_ARGS "batch_args" 422 "The arguments are not those of a batch";
+    NOT_A_BATCH "not_a_batch" 422 "The task has no items";
+    ITEMS_MISSING "items_missing" 422 "The items of the batch are to be given";
+    ITEMS_NOT_TAKEN "items_not_taken" 422 "The task reads its items itself";
+    LOCK_FIELD "lock_field" 422 "The arguments do not name the thing that the job is about";
+    TOO_MANY_ITEMS "too_many_items" 429 "There are too many items";
+    GROUP_BUSY "group_busy" 409 "Another batch of the group is under way";
+    NO_BATCH "no_batch" 404 "There is no such batch";
+    BATCH_RUNNING "batch_running" 409 "The batch is running";
+    NOTHING_TO_REPAIR "nothing_to_repair" 409 "All of the batch is done";
+    NO_ITEM "no_item" 404 "The batch has no such item";
+    ITEM_NOT_WAITING "item_not_waiting" 409 "The item does not wait to be handled";
+    ITEM_HELD "item_held" 409 "Somebody else handles the item";
+    NO_OVERRIDE "no_override" 404 "There is no such override";
+    TOO_MANY_OVERRIDES "too_many_overrides" 409 "There are too many overrides";
     HISTORY_UNREADABLE "history_unreadable" 503 "The history cannot be read";
     STOPPING "stopping" 503 "The daemon is stopping";
     // The daemon cannot.
@@ -91,7 +108,7 @@ impl Problem {
 
     /// Whether the same request may be accepted a little later.
     pub fn retryable(&self) -> bool {
-        matches!(self.kind.status, 429 | 503)
+        matches!(self.kind.status, 429 | 503) || [GROUP_BUSY, BATCH_RUNNING, ITEM_HELD].contains(&self.kind)
     }
 
     /// Appends the body to `out`.
@@ -163,6 +180,7 @@ impl From<Refusal> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::id::JobId;
 
     #[test]
     fn codes_are_unique_and_cover_every_rejection() {
@@ -182,6 +200,12 @@ mod tests {
             Rejection::Stopping,
             Rejection::UnknownTask { task: "t".into() },
             Rejection::NotPaused { task: "t".into() },
+            Rejection::TooManyItems,
+            Rejection::GroupBusy { group: "g".into(), job: JobId(1) },
+            Rejection::BatchRunning { job: JobId(1), what: "its run" },
+            Rejection::NothingToRepair { job: JobId(1) },
+            Rejection::ItemHeld { key: "k".into(), job: JobId(1) },
+            Rejection::TooManyOverrides,
         ];
         for rejection in rejections {
             assert_eq!(Problem::from(&rejection).retryable(), rejection.retryable(), "{rejection}");

@@ -13,6 +13,7 @@ use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+use super::batches::Batches;
 use crate::core::command::AddJob;
 use crate::core::id::{JobId, Seq, TaskId};
 use crate::core::lifecycle::JobState;
@@ -64,7 +65,7 @@ impl From<engine::Gone> for Refusal {
 
 /// The daemon as the server sees it. What changes the state is durable when the future is done, and
 /// what is shown is as of a durable commit.
-pub trait Service: Send + Sync + 'static {
+pub trait Service: Batches {
     /// The wall clock: for `since`, and for the `Date` of answers.
     fn now(&self) -> Timestamp;
     /// Whether the engine takes commands.

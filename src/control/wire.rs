@@ -13,11 +13,13 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::items::{Lots, One};
 use super::problem::{INVALID_VALUE, Problem};
 use crate::core::command::{AddJob, When};
 use crate::core::json::Json;
 use crate::core::limits;
 use crate::core::repair::Door;
+use crate::core::state::batch::Args;
 use crate::core::time::Timestamp;
 use crate::core::view::Progress;
 
@@ -107,6 +109,54 @@ impl AddRequest<'_> {
         };
         job.validate().map_err(|e| invalid(e.to_string()))?;
         Ok(job)
+    }
+}
+
+/// A batch to start.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StartRequest<'a> {
+    #[serde(borrow)]
+    pub task: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub op: Option<Text<'a>>,
+    pub items: Option<Lots>,
+    #[serde(borrow)]
+    pub params: Option<&'a RawValue>,
+    pub restore: bool,
+    #[serde(borrow)]
+    pub key: Option<Text<'a>>,
+    pub priority: Option<u8>,
+}
+
+fields!(StartRequest, "task", "op", "items", "params", "restore", "key", "priority");
+
+impl StartRequest<'_> {
+    /// The job of the batch, with every bound checked that needs no state.
+    pub fn into_job(self, now: Timestamp) -> Result<AddJob, Problem> {
+        let params = self.params.map(|raw| Json::trusted(one_line(raw.get())));
+        let args = Args { op: self.op.map(|op| op.0.into()), params, restore: self.restore };
+        let request = AddRequest { task: self.task, key: self.key, priority: self.priority, ..AddRequest::default() };
+        let job = AddJob { args: args.to_json(), ..request.into_job(now)? };
+        job.validate().map_err(|e| Problem::new(INVALID_VALUE, e.to_string()))?;
+        Ok(job)
+    }
+}
+
+/// An item to handle ahead of its turn.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdvanceRequest<'a> {
+    #[serde(borrow)]
+    item: Option<One<'a>>,
+}
+
+fields!(AdvanceRequest, "item");
+
+impl AdvanceRequest<'_> {
+    pub fn item(self) -> Result<Box<str>, Problem> {
+        let item = self.item.ok_or_else(|| Problem::new(INVALID_VALUE, "`item` is missing"))?;
+        Ok(item.0.into())
     }
 }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod add;
+mod batch;
 mod cancel;
 mod check;
 mod completions;
@@ -12,6 +13,7 @@ mod demo;
 mod drain;
 mod errors;
 mod help;
+mod item;
 mod jobs;
 mod journal;
 mod man;

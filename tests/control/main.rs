@@ -3,11 +3,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod batches;
 mod bulk;
 mod connection;
 mod live;
 mod refusals;
 mod routes;
+mod things;
 mod wire;
 
 use support::Served;

@@ -1,10 +1,12 @@
 //! The routes, with a handler each.
 
 pub mod add;
+mod batches;
 mod daemon;
 pub mod jobs;
 mod journal;
 mod tasks;
+mod things;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use super::problem::{INVALID_VALUE, METHOD_NOT_ALLOWED, Problem, UNKNOWN_ROUTE};
 use super::reply;
@@ -46,6 +48,14 @@ pub fn router(service: App) -> Router {
         .route("/v1/tasks/{task}/resume", post(tasks::resume))
         .route("/v1/tasks/{task}/next", get(tasks::next))
         .route("/v1/tasks/{task}/occurrences", get(tasks::occurrences))
+        .route("/v1/batches", get(batches::list).post(batches::start))
+        .route("/v1/batches/{batch}", get(batches::show))
+        .route("/v1/batches/{batch}/items", get(batches::items))
+        .route("/v1/batches/{batch}/repair", post(batches::repair))
+        .route("/v1/batches/{batch}/advance", post(batches::advance))
+        .route("/v1/items/{key}", get(things::show).delete(things::remove))
+        .route("/v1/items/{key}/override", put(things::set_override).delete(things::restore))
+        .route("/v1/overrides", get(things::overrides))
         .route("/v1/journal", get(journal::read))
         .route("/v1/journal/verify", get(journal::verify))
         .fallback(unknown_route)

@@ -18,6 +18,8 @@ use daybook::core::view::{JobView, OccurrenceView, Outcome, Progress};
 use daybook::engine::Committed;
 use tokio::sync::broadcast;
 
+use super::batches::Known;
+
 /// 2026-11-21T12:00:00Z, for ever.
 pub const NOW: Timestamp = Timestamp(1_795_262_400_000);
 
@@ -31,6 +33,7 @@ pub struct Inner {
     pub config_errors: Vec<String>,
     pub broken: bool,
     pub drained: bool,
+    pub batches: Known,
 }
 
 /// An instant so many seconds from now.
@@ -123,6 +126,7 @@ impl Inner {
             config_errors: Vec::new(),
             broken: false,
             drained: false,
+            batches: Known::new(),
         };
         for (number, name) in TASKS.iter().enumerate() {
             let task = TaskId(number as u32);

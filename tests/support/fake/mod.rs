@@ -1,5 +1,7 @@
 //! A daemon in memory: a service on some tasks and jobs, with a clock that stands still. Its data are in `data`.
 
+#[allow(dead_code, reason = "each target needs a part of it")]
+mod batches;
 mod data;
 
 use std::collections::BTreeMap;
