@@ -19,7 +19,7 @@
 //! | [`exec`] | attempts as processes: starts a shim for each, adopts those of an earlier daemon, keeps outputs |
 //! | [`shim`] | the process that looks after one attempt and outlives the daemon |
 //! | [`database`] | named databases: addresses, connections with time-outs, causes of errors |
-//! | [`workers`] | the built-in periodic handlers, and statements of `sql` |
+//! | [`workers`] | the built-in periodic handlers, statements of `sql`, calls of `http` |
 //! | [`control`] | the API on the socket: server, client, error codes |
 //! | [`cli`] | a file per subcommand |
 //! | [`config`] | keys, files, checks, differences |

@@ -2,7 +2,7 @@
 //!
 //! A worker is given all it may use in a [`Context`], and its settings as a plain struct. It knows
 //! nothing of the engine, of how a job is stored or of the config file: whoever runs it plugs
-//! closures into the context. Reading the clock, opening output files and retrying are not done here.
+//! closures into the context. Reading the time of day, opening output files and retrying are not done here.
 
 pub mod clean_logs;
 mod context;

@@ -125,9 +125,9 @@ impl UrlTemplate {
 /// `.` and `..` in a path lead to another one, also where they are percent-encoded, and no way to write them prevents it.
 fn refuse_dots(url: &str) -> Result<(), String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
-    let segments = path.split('/').skip(3);
+    let mut segments = path.split('/').skip(3);
     let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    match segments.map(dots).any(|dots| dots) {
+    match segments.any(dots) {
         true => Err("`.` and `..` may not stand between two `/` of the url".into()),
         false => Ok(()),
     }

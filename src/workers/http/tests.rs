@@ -225,8 +225,9 @@ async fn tls_is_spoken_with_ring() {
 #[tokio::test]
 async fn of_an_endless_answer_the_beginning_is_the_result() {
     let server = Server::start(async |seen: Seen| {
-        let byte: &'static [u8] = if seen.uri == "/text" { b"abcd" } else { b"\0\0\0\0" };
-        let chunks = futures_util::stream::repeat(byte).map(|chunk| Ok::<_, std::io::Error>(Bytes::from_static(chunk)));
+        let chunk: &'static [u8] = if seen.uri == "/text" { &[b'a'; 1000] } else { &[0; 1000] };
+        let chunks =
+            futures_util::stream::repeat(chunk).map(|chunk| Ok::<_, std::io::Error>(Bytes::from_static(chunk)));
         Body::from_stream(chunks).into_response()
     })
     .await;
