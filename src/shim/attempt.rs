@@ -177,7 +177,7 @@ impl Attempt {
         let ours = rustix::process::umask(Mode::from_raw_mode(umask));
         let spawned = self.signals.let_in(|| child::spawn(&self.order, writer));
         rustix::process::umask(ours);
-        preference.as_deref().inspect(|before| setup::restore_our_preference(before));
+        preference.inspect(|before| setup::restore_our_preference(before));
         if is_inside
             && let Some(cgroup) = &self.tree.cgroup
             && let Err(error) = cgroup.leave()

@@ -84,6 +84,7 @@ impl Nursery {
     fn new(daemon: OwnedFd) -> io::Result<Nursery> {
         // What this finds out once for all, no fork needs to.
         Identity::of(std::process::id())?;
+        setup::our_preference();
         Ok(Nursery { daemon, signals: Signals::listen()? })
     }
 
