@@ -56,6 +56,8 @@ impl Daemon {
             .arg("--daemon")
             .arg(format!("{handlers:?}").to_lowercase())
             .arg(dir)
+            // The folders for temporary files of attempts are on the same disk, or in memory, as all else.
+            .env("TMPDIR", std::path::absolute(dir).expect("the folder has a path"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

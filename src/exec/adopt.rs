@@ -85,7 +85,7 @@ pub(super) fn look(path: &Path) -> std::io::Result<What> {
             Some(Look::NeverStarted) => What::NeverStarted,
             Some(Look::Lost(marked, main)) => What::Lost(marked, main),
             Some(Look::Alive(Some(marked))) => match open(&marked.shim) {
-                Some(pidfd) => What::Alive(Alive(Shim { pidfd, identity: Some(marked.shim) })),
+                Some(pidfd) => What::Alive(Alive(Shim { pidfd, untold: None })),
                 // It may have ended between the two looks; else somebody else holds the lock.
                 None if Instant::now() < limit => {
                     std::thread::sleep(Duration::from_millis(10));

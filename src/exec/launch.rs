@@ -29,8 +29,16 @@ const RESULT: &str = "daybook-result";
 #[derive(Debug)]
 pub(super) struct Shim {
     pub pidfd: OwnedFd,
-    /// None if it has ended already.
-    pub identity: Option<Identity>,
+    /// Its number, if the engine has not been told of it.
+    pub untold: Option<u32>,
+}
+
+impl Shim {
+    /// Who it is, once, if the engine is to be told: none if it has ended.
+    pub fn tell(untold: &mut Option<u32>, pidfd: &OwnedFd) -> Option<Identity> {
+        // In this order: the number was its own if it has not ended by now.
+        Identity::of(untold.take()?).ok().filter(|_| !has_ended(pidfd))
+    }
 }
 
 /// Starts the shim of an attempt; none if it has ended by now. It blocks.
@@ -89,10 +97,7 @@ fn ask(shared: &Shared, order: &Order, path: &Path) -> Result<Shim, Refused> {
         return Err(Refused::Not(cannot("start the shim of", rustix::io::Errno::MFILE.into())));
     }
     match turn.ask(&order, &run) {
-        Ok((number, pidfd)) => {
-            let identity = Identity::of(number).ok().filter(|_| !has_ended(&pidfd));
-            Ok(Shim { pidfd, identity })
-        }
+        Ok((number, pidfd)) => Ok(Shim { pidfd, untold: Some(number) }),
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Err(Refused::Gone),
         Err(error) => Err(Refused::Not(cannot("start the shim of", error))),
     }

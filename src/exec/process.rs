@@ -25,7 +25,7 @@ use crate::descriptors::attempts_max;
 use crate::shim::program::plain;
 use crate::shim::{self, Look, RunFile};
 
-use super::identity::Leftover;
+use super::identity::{Identity, Leftover};
 use super::launch::{Shim, has_ended, launch};
 use super::lost::end_lost;
 use super::processes::Shared;
@@ -35,6 +35,9 @@ use super::spec::Start;
 
 /// How often it is looked whether a shim has ended that the runtime cannot watch.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The engine is told of a process that lives for so long. Of a shorter one it is told the end, and until then the run
+/// file says all.
+const TOLD_AFTER: Duration = Duration::from_millis(100);
 /// Why there is no end.
 const GONE: &str = "the process that looked after it was killed";
 
@@ -94,10 +97,6 @@ pub(super) async fn run(shared: &Shared, start: &Start, others: usize, wanted: w
         }
         Err(error) => return Ended::without_process(job, attempt, Outcome::NotStarted { error }),
     };
-    if let Some(identity) = shim.identity {
-        // Fails when nobody listens any more: the daemon is on its way out.
-        let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
-    }
     attend(shared, (job, attempt), shim, wanted).await
 }
 
@@ -108,13 +107,18 @@ pub(super) async fn attend(
     shim: Shim,
     mut wanted: watch::Receiver<Wanted>,
 ) -> Ended {
-    wait(shim.pidfd, &mut wanted).await;
+    let tell = |identity| {
+        // Fails when nobody listens any more: the daemon is on its way out.
+        let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
+    };
+    wait(shim, &mut wanted, tell).await;
     let wanted = *wanted.borrow();
     collect(shared, (job, attempt), wanted).await
 }
 
-/// Waits for the end of a shim, and passes wishes on to it.
-async fn wait(pidfd: OwnedFd, wanted: &mut watch::Receiver<Wanted>) {
+/// Waits for the end of a shim, and passes wishes on to it. `tell` is told who it is, if it lives on for a while.
+async fn wait(shim: Shim, wanted: &mut watch::Receiver<Wanted>, tell: impl Fn(Identity)) {
+    let Shim { pidfd, mut untold } = shim;
     // What is unsound there is a descriptor that somebody else could close; this one is owned.
     #[expect(deprecated, reason = "the replacement is `unsafe`, as it has to trust any type's word for its descriptor")]
     let watched = AsyncFd::try_with_interest(pidfd, Interest::READABLE).map_err(|error| {
@@ -124,6 +128,8 @@ async fn wait(pidfd: OwnedFd, wanted: &mut watch::Receiver<Wanted>) {
     });
     let pidfd = watched.as_ref().map_or_else(|pidfd| pidfd, AsyncFd::get_ref);
     let mut told = Wanted::default();
+    let told_after = tokio::time::sleep(TOLD_AFTER);
+    tokio::pin!(told_after);
     loop {
         let wish = *wanted.borrow_and_update();
         for signal in wish.signals(told) {
@@ -135,6 +141,7 @@ async fn wait(pidfd: OwnedFd, wanted: &mut watch::Receiver<Wanted>) {
             biased;
             () = ended(pidfd, watched.as_ref().ok()) => return,
             Ok(()) = wanted.changed() => {}
+            () = &mut told_after, if untold.is_some() => Shim::tell(&mut untold, pidfd).into_iter().for_each(&tell),
         }
     }
 }

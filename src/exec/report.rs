@@ -16,7 +16,7 @@ use super::identity::Identity;
 /// A message about one attempt. Each start is answered by at most one `Spawned`, then exactly one `Ended`.
 #[derive(Clone, Debug)]
 pub enum Report {
-    /// The process runs.
+    /// The process runs, and has run for a moment.
     Spawned { job: JobId, attempt: u32, identity: Identity },
     /// The attempt is over: its process is gone, its output is complete.
     Ended(Ended),

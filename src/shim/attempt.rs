@@ -49,17 +49,17 @@ struct Attempt {
 /// What `daybook shim` does, started by hand with an order and a run file as its standard streams.
 pub(super) fn by_hand() -> ExitCode {
     setup::close_inherited();
+    // Before anything else is done: until here a signal ends this process, as if it had never been started.
+    let signals = Signals::listen();
     let starter = rustix::process::getppid();
     match setup::take_streams() {
-        Ok((order, file)) => run(order, file, starter),
+        Ok((order, file)) => run(order, file, starter, signals),
         Err(error) => setup::refused(&error.to_string()),
     }
 }
 
 /// Looks after one attempt. `parent`: whoever ends with the daemon.
-pub(super) fn run(order: File, run: RunFile, parent: Option<Pid>) -> ExitCode {
-    // Before anything else: until here a signal ends this process, as if it had never been started.
-    let signals = Signals::listen();
+pub(super) fn run(order: File, run: RunFile, parent: Option<Pid>, signals: io::Result<Signals>) -> ExitCode {
     let notes: Vec<String> = setup::lead().into_iter().collect();
     let ended = match (signals, Order::read(order)) {
         (Ok(signals), Ok(order)) => Attempt { order, signals, tree: Tree::new(), notes }.look_after(&run),
@@ -109,6 +109,7 @@ impl Attempt {
     }
 
     fn attempt(&mut self, run: &RunFile) -> Ended {
+        self.signals.hear();
         if self.signals.any() {
             return without_process(asked(&self.signals));
         }
@@ -116,7 +117,7 @@ impl Attempt {
             Ok(started) => started,
             Err(error) => return not_started(error),
         };
-        let watch = Watch::new(&self.order.spec, &mut self.signals, &mut self.tree, output);
+        let watch = Watch::new(&self.order.spec, &self.signals, &mut self.tree, output);
         let (mut outcome, stragglers, mut output) = watch.run();
         // Unless it was ended before it could say so.
         if let Outcome::Failed { .. } | Outcome::Succeeded { .. } = outcome
@@ -135,7 +136,7 @@ impl Attempt {
         }
         if stragglers.left > 0
             && let Some(pipe) = output.into_open_pipe()
-            && let Err(error) = drain::start(pipe)
+            && let Err(error) = self.signals.let_in(|| drain::start(pipe)).flatten()
         {
             self.notes.push(format!("processes that it left behind can print no more: {error}"));
         }
@@ -174,9 +175,9 @@ impl Attempt {
         let preference = setup::lower_our_preference();
         let umask = self.order.spec.umask.unwrap_or(UMASK_DEFAULT);
         let ours = rustix::process::umask(Mode::from_raw_mode(umask));
-        let spawned = child::spawn(&self.order, writer);
+        let spawned = self.signals.let_in(|| child::spawn(&self.order, writer));
         rustix::process::umask(ours);
-        preference.as_deref().inspect(|before| setup::restore_our_preference(before));
+        preference.inspect(|before| setup::restore_our_preference(before));
         if is_inside
             && let Some(cgroup) = &self.tree.cgroup
             && let Err(error) = cgroup.leave()
@@ -185,7 +186,7 @@ impl Attempt {
             self.notes.push(format!("its cgroup is of no use, as the shim cannot leave it: {error}"));
             self.tree.cgroup = None;
         }
-        Ok((pipe, spawned?))
+        Ok((pipe, spawned.map_err(|error| format!("cannot start: its signals: {error}"))??))
     }
 
     fn needs_cgroup(&self) -> bool {
@@ -228,7 +229,7 @@ impl Attempt {
     /// Removes what was made for the job.
     fn clear_away(&mut self) {
         if let Some(cgroup) = &self.tree.cgroup {
-            match cgroup.out_of_memory() {
+            match self.order.spec.memory_max.map_or(0, |_| cgroup.out_of_memory()) {
                 0 => {}
                 1 => self.notes.push("a process was killed as `memory_max` was reached".to_owned()),
                 count => self.notes.push(format!("{count} processes were killed as `memory_max` was reached")),
@@ -239,8 +240,7 @@ impl Attempt {
             self.notes.push(format!("the result is dropped: {why}"));
         }
         if let Some(folder) = &self.order.temporary
-            && let Err(error) = std::fs::remove_dir_all(folder)
-            && error.kind() != io::ErrorKind::NotFound
+            && let Err(error) = remove_temporary(folder)
         {
             self.notes.push(format!("cannot remove its temporary files in `{}`: {error}", folder.display()));
         }
@@ -249,13 +249,22 @@ impl Attempt {
 
 /// Makes the folder, empty, for the job's user alone.
 fn make_temporary(folder: &Path, user: Option<&User>) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+    let make = || DirBuilder::new().mode(0o700).create(folder);
+    match make() {
+        // Of a shim that was killed before it could begin.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            std::fs::remove_dir_all(folder).and_then(|()| make())?
+        }
+        made => made?,
     }
-    DirBuilder::new().mode(0o700).create(folder)?;
     match user {
         None => Ok(()),
         Some(user) => std::os::unix::fs::lchown(folder, Some(user.uid), Some(user.gid)),
     }
+}
+
+/// Removes the folder with all that is in it. Most jobs leave nothing.
+fn remove_temporary(folder: &Path) -> io::Result<()> {
+    let removed = std::fs::remove_dir(folder).or_else(|_| std::fs::remove_dir_all(folder));
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }

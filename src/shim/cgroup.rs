@@ -90,6 +90,10 @@ fn home(path: &Path) -> io::Result<PathBuf> {
 
 /// Removes a cgroup from the innermost on, as only an empty one can go. Its files are the kernel's, and go by themselves.
 pub(crate) fn remove(path: &Path) {
+    // Few jobs make any in it.
+    if std::fs::remove_dir(path).is_ok() {
+        return;
+    }
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             remove(&entry.path());

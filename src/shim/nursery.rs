@@ -7,21 +7,21 @@
 //! It ends when its daemon does; the shims go on. One that was killed is replaced at the next start.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, PipeReader, Read};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
-use rustix::event::{PollFd, PollFlags};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
-use signal_hook::consts::SIGCHLD;
 
 use super::run_file::RunFile;
+use super::signals::Signals;
 use super::{attempt, setup};
+use crate::exec::Identity;
 
 /// Descriptors of one message: the order and the run file.
 const DESCRIPTORS: usize = 2;
@@ -51,7 +51,11 @@ pub(super) fn run() -> ExitCode {
     let _: Result<_, _> = rustix::process::setsid();
     let _: Result<_, _> = rustix::thread::set_name(c"daybook-nursery");
     match Nursery::new(daemon).and_then(Nursery::serve) {
-        Ok(Some(shim)) => shim.look_after(),
+        Ok(Some(shim)) => {
+            let code = i32::from(shim.look_after() != ExitCode::SUCCESS);
+            // What else a program does at its end touches memory that is shared with the nursery, which is then copied.
+            signal_hook::low_level::exit(code)
+        }
         Ok(None) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
@@ -59,9 +63,7 @@ pub(super) fn run() -> ExitCode {
 
 struct Nursery {
     daemon: OwnedFd,
-    /// Has something to read after a shim's end.
-    bell: PipeReader,
-    ring: signal_hook::SigId,
+    signals: Signals,
 }
 
 /// What a fork is to do.
@@ -69,32 +71,28 @@ struct Shim {
     order: File,
     run: RunFile,
     nursery: Option<Pid>,
+    signals: Signals,
 }
 
 impl Shim {
     fn look_after(self) -> ExitCode {
-        attempt::run(self.order, self.run, self.nursery)
+        attempt::run(self.order, self.run, self.nursery, Ok(self.signals))
     }
 }
 
 impl Nursery {
     fn new(daemon: OwnedFd) -> io::Result<Nursery> {
-        let (bell, ring) = io::pipe()?;
-        rustix::io::ioctl_fionbio(&bell, true)?;
-        let ring = signal_hook::low_level::pipe::register(SIGCHLD, ring)?;
-        Ok(Nursery { daemon, bell, ring })
+        // What this finds out once for all, no fork needs to.
+        Identity::of(std::process::id())?;
+        setup::our_preference();
+        Ok(Nursery { daemon, signals: Signals::listen()? })
     }
 
     /// Serves until the daemon is gone. In a fork it returns what that is to do.
-    fn serve(mut self) -> io::Result<Option<Shim>> {
+    fn serve(self) -> io::Result<Option<Shim>> {
         loop {
-            let mut both = [PollFd::new(&self.daemon, PollFlags::IN), PollFd::new(&self.bell, PollFlags::IN)];
-            match rustix::event::poll(&mut both, None) {
-                Err(rustix::io::Errno::INTR) => continue,
-                polled => polled?,
-            };
-            let is_asked = !both[0].revents().is_empty();
-            self.reap();
+            let is_asked = !self.signals.wait_for_children(self.daemon.as_fd()).is_empty();
+            reap();
             if !is_asked {
                 continue;
             }
@@ -107,8 +105,8 @@ impl Nursery {
             // There is no thread but this one, so a fork is as whole as the process that it is made of.
             match fork::fork() {
                 Ok(fork::Fork::Child) => {
-                    signal_hook::low_level::unregister(self.ring);
-                    return Ok(Some(Shim { order: order.into(), run: RunFile::inherited(run), nursery }));
+                    let (order, run, signals) = (order.into(), RunFile::inherited(run), self.signals);
+                    return Ok(Some(Shim { order, run, nursery, signals }));
                 }
                 Ok(fork::Fork::Parent(number)) => self.tell(number)?,
                 Err(error) => self.refuse(error.raw_os_error().unwrap_or_default())?,
@@ -132,13 +130,11 @@ impl Nursery {
     fn refuse(&self, error: i32) -> io::Result<()> {
         send(self.daemon.as_fd(), &error.to_le_bytes(), &[])
     }
+}
 
-    /// Takes notice of shims that have ended; how they did stands in their run files.
-    fn reap(&mut self) {
-        let mut rings = [0; 64];
-        while self.bell.read(&mut rings).is_ok_and(|length| length == rings.len()) {}
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-    }
+/// Takes notice of shims that have ended; how they did stands in their run files.
+fn reap() {
+    while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
 }
 
 fn send(socket: BorrowedFd<'_>, bytes: &[u8; 4], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use rustix::fs::FileType;
 use rustix::process::{Resource, Rlimit};
@@ -78,12 +79,20 @@ pub(super) fn lead() -> Option<String> {
     orphans.err().map(|error| format!("processes that leave the job's tree are out of reach: {error}"))
 }
 
-/// The preference with which the kernel ends this process when memory runs out is for us, not for the job. Answers
-/// what it was, if it was changed.
-pub(super) fn lower_our_preference() -> Option<String> {
-    let before = std::fs::read_to_string(OOM).ok()?;
-    let is_preferred = before.trim().parse::<i32>().ok()? < 0;
-    (is_preferred && std::fs::write(OOM, "0").is_ok()).then_some(before)
+/// The preference with which the kernel ends this process when memory runs out, if it has a lower one than others: what a
+/// service manager gave its daemon, and all that are forked off it. Read once.
+pub(super) fn our_preference() -> Option<&'static str> {
+    static OURS: OnceLock<Option<String>> = OnceLock::new();
+    let ours = OURS.get_or_init(|| {
+        let ours = std::fs::read_to_string(OOM).ok()?;
+        (ours.trim().parse::<i32>().ok()? < 0).then_some(ours)
+    });
+    ours.as_deref()
+}
+
+/// That preference is for us, not for the job. Answers what it was, if it was changed.
+pub(super) fn lower_our_preference() -> Option<&'static str> {
+    our_preference().filter(|_| std::fs::write(OOM, "0").is_ok())
 }
 
 /// Takes back what [`lower_our_preference`] did, once the job's process has been made. The kernel allows to go back

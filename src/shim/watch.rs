@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use nix::poll::PollFlags;
 use rustix::process::Signal;
 
 use super::output::Output;
@@ -42,7 +42,7 @@ const NAMES_MAX: usize = 8;
 #[derive(Debug)]
 pub(super) struct Watch<'a> {
     spec: &'a Spec,
-    signals: &'a mut Signals,
+    signals: &'a Signals,
     tree: &'a mut Tree,
     output: Output,
     /// Of the main process, once it has ended.
@@ -59,12 +59,14 @@ struct Ending {
 }
 
 impl<'a> Watch<'a> {
-    pub fn new(spec: &'a Spec, signals: &'a mut Signals, tree: &'a mut Tree, output: Output) -> Watch<'a> {
+    pub fn new(spec: &'a Spec, signals: &'a Signals, tree: &'a mut Tree, output: Output) -> Watch<'a> {
         Watch { spec, signals, tree, output, status: None, ending: None }
     }
 
     /// Waits for the end of it all.
     pub fn run(mut self) -> (Outcome, Stragglers, Output) {
+        // A signal may have come while it was being made.
+        self.status = self.tree.reap();
         let status = self.watch_main();
         let interrupted = self.ending.is_none() && self.is_ended_by_shutdown(status);
         self.settle();
@@ -173,20 +175,11 @@ impl<'a> Watch<'a> {
     /// of output came.
     fn turn(&mut self, until: Option<Instant>) -> usize {
         let wait = until.map(|until| until.saturating_duration_since(Instant::now()));
-        // Rounded up by nothing: the kernel counts in nanoseconds here.
-        let wait = wait.and_then(|wait| Timespec::try_from(wait).ok());
-        let bell = self.signals.bell();
-        let mut ready = vec![PollFd::from_borrowed_fd(bell, PollFlags::IN)];
-        ready.extend(self.output.pipe().map(|pipe| PollFd::from_borrowed_fd(pipe, PollFlags::IN)));
-        // An interruption is a signal, whose bell is heard in the next turn.
-        let _: Result<_, _> = poll(&mut ready, wait.as_ref());
-        let heard = |at: usize| ready.get(at).map_or(PollFlags::empty(), PollFd::revents);
-        let (rings, pipe) = (!heard(0).is_empty(), heard(1));
-        if rings {
-            self.signals.hush();
+        let (is_told, pipe) = self.signals.wait(self.output.pipe(), wait);
+        if is_told {
             self.status = self.tree.reap().or(self.status);
         }
-        if pipe.contains(PollFlags::IN) {
+        if pipe.contains(PollFlags::POLLIN) {
             return self.output.read();
         }
         if !pipe.is_empty() {

@@ -77,7 +77,7 @@ fn many_jobs_in_one_call_find_the_queue_as_if_they_came_one_by_one() {
 
 #[test]
 fn numbers_that_readers_of_json_cannot_hold_are_text() {
-    let place = Place::new("[task.ok]\ncommand = [\"true\"]");
+    let place = Place::new("[task.ok]\ncommand = [\"sleep\", \"2\"]");
     let daemon = place.start();
     daemon.add(json!({ "task": "ok" }));
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
