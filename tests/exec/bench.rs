@@ -36,7 +36,9 @@ pub fn command(words: &[&str]) -> Spec {
 }
 
 pub fn start(spec: Spec) -> Start {
-    Start { job: JOB, attempt: 1, task: "test".into(), args: "{}".into(), scheduled_at: None, spec: Arc::new(spec) }
+    let about = Default::default();
+    let spec = Arc::new(spec);
+    Start { job: JOB, attempt: 1, task: "test".into(), args: "{}".into(), scheduled_at: None, spec, about }
 }
 
 impl Bench {

@@ -213,6 +213,7 @@ fn held_by(state: &State, holder: Holder) -> HeldBy {
 pub fn overrides(state: &Durable, filter: &OverrideFilter) -> Page<OverrideView> {
     let after = filter.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
     let mut found = state.overrides.range((after, Bound::Unbounded));
+    #[expect(clippy::borrowed_box, reason = "the map hands its keys out so")]
     let view = |(key, own): (&Box<str>, &crate::core::state::Override)| OverrideView {
         key: key.clone(),
         params: own.params.clone(),

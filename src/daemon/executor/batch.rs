@@ -1,7 +1,7 @@
 //! Batches: which handler their items have, and what looks after calls that belong to no run: of items handled ahead of
 //! their turn, and of an earlier daemon. How a run goes is in `daemon::batch`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::attempts::{Attempts, Known};
 use super::process::spec;
+use super::worker::database;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Batch, Each as EachConfig, Handler, Task};
+use crate::config::{Batch, Each as EachConfig, Handler, Task, WorkerConfig};
 use crate::core::command::{Command, Ending, ItemOrder, ItemOutcome};
 use crate::core::effect::{AdvanceItem, StartAttempt};
 use crate::core::id::JobId;
@@ -131,11 +132,24 @@ impl Attempts {
                 Arc::new(Processes { attempts: self.clone(), spec: Arc::new(spec), log })
             }
             EachConfig::Worker(config) => Arc::new(Workers {
-                worker: self.worker(config)?,
+                worker: match config {
+                    WorkerConfig::Sql(sql) => {
+                        let database = database(&sql.database, &self.config())?;
+                        sql.clone().worker_of_items(database, batch.concurrency as usize)
+                    }
+                    other => self.worker(other)?,
+                },
+                names: match config {
+                    WorkerConfig::Sql(sql) => {
+                        let kind =
+                            database(&sql.database, &self.config())?.kind().map_err(|error| error.to_string())?;
+                        Some(sql.names(kind))
+                    }
+                    _ => None,
+                },
                 timeout: batch.timeout,
                 state_dir: self.config().state_dir.clone(),
                 stop: watch::Sender::new(false),
-                log,
             }),
         })
     }
@@ -328,24 +342,29 @@ fn start(call: &Call, spec: &Arc<Spec>) -> Start {
 /// Handles items inside of the daemon: by statements, or requests.
 struct Workers {
     worker: Arc<dyn Worker>,
+    /// The arguments that statements name: a worker refuses any other, as a job's may be mistyped.
+    names: Option<BTreeSet<String>>,
     timeout: Duration,
     state_dir: std::path::PathBuf,
     /// Ends all calls.
     stop: watch::Sender<bool>,
-    log: Log,
 }
 
 impl Each for Workers {
     fn handle(&self, call: Call) -> BoxFuture<'static, Vec<ItemOutcome>> {
         let (worker, timeout, mut stop) = (self.worker.clone(), self.timeout, self.stop.subscribe());
-        let log = self.log.clone();
+        let mut args = named(call.args());
+        if let (Some(names), Some(args)) = (&self.names, args.as_object_mut()) {
+            args.retain(|name, _| names.contains(name));
+        }
         let context = workers::Context {
             job: call.orders.job,
             attempt: call.items.iter().map(|item| u32::from(item.attempt)).max().unwrap_or(1),
-            args: named(call.args()),
+            args,
             now: SystemClock.now().wall,
             progress: Arc::new(|_, _, _| ()),
-            log: Arc::new(move |line| log.iter().for_each(|log| log.write(line))),
+            // A line for each of a million items is none for a person.
+            log: Arc::new(|_| ()),
             state_dir: self.state_dir.clone(),
             timeout: Some(timeout),
             cancelled: Cancelled::new(self.stop.subscribe()),

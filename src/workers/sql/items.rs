@@ -15,8 +15,6 @@ use crate::database::{Connection, Database, Kind, Row, Timeouts, Value};
 
 /// Items of one lot.
 const LOT_MAX: usize = 1000;
-/// Bytes of one item.
-const ITEM_BYTES_MAX: usize = 1024;
 /// The wait for the next row; the first one may come after all have been sorted.
 const ROW_MAX: Duration = Duration::from_secs(3600);
 /// What is done, in an error.
@@ -131,8 +129,8 @@ impl Query {
         };
         match item.len() {
             0 => Err("its item is empty".into()),
-            1..=ITEM_BYTES_MAX => Ok(item),
-            more => Err(format!("its item has {more} bytes; it may have {ITEM_BYTES_MAX}")),
+            1..=limits::ITEM_BYTES_MAX => Ok(item),
+            more => Err(format!("its item has {more} bytes; it may have {}", limits::ITEM_BYTES_MAX)),
         }
     }
 }

@@ -11,7 +11,7 @@ mod items;
 mod run;
 mod statement;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -75,6 +75,12 @@ impl Sql {
         let used = |name: &str| statements.iter().any(|statement| statement.names.iter().any(|used| used == name));
         let all_read = statements.len() == self.statements.len();
         self.args.keys().map(String::as_str).find(|name| all_read && !used(name))
+    }
+
+    /// The names of values in all statements, as far as they can be read.
+    pub fn names(&self, kind: Kind) -> BTreeSet<String> {
+        let statements = (0..self.statements.len()).filter_map(|at| self.parse(at, kind).ok());
+        statements.flat_map(|statement| statement.names).collect()
     }
 
     fn parse(&self, number: usize, kind: Kind) -> Result<Statement, String> {
