@@ -64,9 +64,9 @@ impl fmt::Display for Indices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (first, end)) in self.runs.iter().enumerate() {
             let space = if place == 0 { "" } else { " " };
-            match end - first {
-                1 => write!(f, "{space}{first}")?,
-                _ => write!(f, "{space}{first}-{}", end - 1)?,
+            write!(f, "{space}{first}")?;
+            if end - first > 1 {
+                write!(f, "-{}", end - 1)?;
             }
         }
         Ok(())

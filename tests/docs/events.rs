@@ -12,7 +12,8 @@ const END: &str = "<!-- end of events -->";
 
 /// The table of events: number, name, the doc comment of the struct, its fields.
 fn table() -> String {
-    let source = std::fs::read_to_string(root().join("src/core/event.rs")).unwrap();
+    let read = |file: &str| std::fs::read_to_string(root().join("src/core").join(file)).unwrap();
+    let source = read("event.rs") + &read("event/batch.rs");
     let mut table = "| number | event | |\n|---|---|---|\n".to_owned();
     for (number, name) in Event::ALL {
         let declared = source.lines().find(|line| line.trim() == format!("{number} {} \"{name}\",", kind(line)));

@@ -32,7 +32,7 @@ pub fn next_start(state: &State) -> Option<Event> {
 /// Those that wait for the same exclusive group go one after the other, whatever their tasks.
 fn first_of_group(state: &State, id: JobId) -> Option<JobId> {
     let lock = state.job(id)?.cold.rare().lock.as_ref().filter(|lock| matches!(lock, LockKey::Group(_)))?;
-    let waiting = state.index().awaiting(lock).filter_map(|id| state.job(id)).filter(|job| {
+    let waiting = state.index().wanting(lock).filter_map(|id| state.job(id)).filter(|job| {
         let task = state.task(job.task);
         task.is_some_and(|task| state.index().queues.get(&task.id).is_some_and(|queue| queue.has_room(task)))
     });
@@ -137,12 +137,9 @@ pub(super) fn failed(state: &State, job: &Job, error: &str, now: Timestamp) -> E
     let policy = &task.policy;
     let failures = u32::from(job.failures) + 1;
     let first_due = job.cold.rare().first_due.unwrap_or(job.due);
-    let wait = match failures {
-        // The next sweep repairs a batch, which is soon enough.
-        1 if job.is_batch => std::time::Duration::ZERO,
-        _ => retry::delay(&policy.backoff, job.id, failures - u32::from(job.is_batch)),
-    };
-    let retry_at = now + wait;
+    // The first repair of a batch comes with the next sweep, which is soon enough; the distances grow from there.
+    let waits = failures - u32::from(job.is_batch);
+    let retry_at = if waits == 0 { now } else { now + retry::delay(&policy.backoff, job.id, waits) };
     let discard = |why: String| {
         let error = limits::message(format!("{error} ({why})")).into();
         Event::from(JobDiscarded { job: job.id, error })

@@ -45,7 +45,7 @@ pub fn may_be(state: &State, task: &Task, policy: &BatchPolicy, args: &Json) -> 
 fn busy(state: &State, group: &str) -> Option<JobId> {
     let lock = LockKey::Group(group.into());
     let holder = state.index().holder(&lock).map(|holder| holder.job());
-    holder.or_else(|| state.index().awaiting(&lock).next())
+    holder.or_else(|| state.index().wanting(&lock).next())
 }
 
 /// Takes a batch in whose items are to be given.

@@ -36,7 +36,7 @@ pub struct Index {
     /// Who holds what.
     pub(super) locks: BTreeMap<LockKey, Holder>,
     /// Available jobs by the lock that they need.
-    pub(super) awaiting: BTreeMap<LockKey, BTreeSet<JobId>>,
+    pub(super) wanting: BTreeMap<LockKey, BTreeSet<JobId>>,
     /// The items of batches by the things that they are about.
     pub(super) items: BTreeMap<JobId, ItemIndex>,
 }
@@ -155,7 +155,7 @@ impl Index {
             }
             JobState::Available => {
                 if let Some(lock) = &job.cold.rare().lock {
-                    self.awaiting.entry(lock.clone()).or_default().insert(job.id);
+                    self.wanting.entry(lock.clone()).or_default().insert(job.id);
                 }
             }
             JobState::Running | JobState::Completed | JobState::Discarded | JobState::Cancelled => {}
@@ -175,11 +175,11 @@ impl Index {
             }
             JobState::Available => {
                 if let Some(lock) = &job.cold.rare().lock
-                    && let Some(jobs) = self.awaiting.get_mut(lock)
+                    && let Some(jobs) = self.wanting.get_mut(lock)
                 {
                     jobs.remove(&job.id);
                     if jobs.is_empty() {
-                        self.awaiting.remove(lock);
+                        self.wanting.remove(lock);
                     }
                 }
             }

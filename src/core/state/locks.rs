@@ -57,7 +57,7 @@ impl Index {
                 self.locks.insert(lock.clone(), Holder::Job(job.id));
             }
         }
-        let held = self.awaiting.iter().filter(|(lock, _)| self.locks.contains_key(lock));
+        let held = self.wanting.iter().filter(|(lock, _)| self.locks.contains_key(lock));
         let blocked: BTreeSet<JobId> = held.flat_map(|(_, jobs)| jobs).copied().collect();
         for job in blocked.iter().filter_map(|id| durable.jobs.get(*id)) {
             self.queues.entry(job.task).or_default().block(job);
@@ -70,8 +70,8 @@ impl Index {
     }
 
     /// Available jobs that need a lock.
-    pub fn awaiting(&self, lock: &LockKey) -> impl Iterator<Item = JobId> + '_ {
-        self.awaiting.get(lock).into_iter().flatten().copied()
+    pub fn wanting(&self, lock: &LockKey) -> impl Iterator<Item = JobId> + '_ {
+        self.wanting.get(lock).into_iter().flatten().copied()
     }
 
     pub(super) fn item_with_key(&self, id: JobId, batch: &Batch, key: &str) -> Option<u32> {
@@ -91,7 +91,7 @@ impl Index {
 impl State {
     /// Notes that a lock is held, and takes those who wait for it out of their lines.
     pub(super) fn acquire(&mut self, lock: LockKey, holder: Holder) {
-        let others: Vec<JobId> = self.index.awaiting(&lock).collect();
+        let others: Vec<JobId> = self.index.wanting(&lock).collect();
         self.index.locks.insert(lock, holder);
         self.each_waiting(&others, |index, job| index.queues.entry(job.task).or_default().block(job));
     }
@@ -102,7 +102,7 @@ impl State {
             return;
         }
         self.index.locks.remove(lock);
-        let others: Vec<JobId> = self.index.awaiting(lock).collect();
+        let others: Vec<JobId> = self.index.wanting(lock).collect();
         self.each_waiting(&others, |index, job| index.queues.entry(job.task).or_default().unblock(job));
     }
 
