@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::base::Base;
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Daemon, touch, until};
 use crate::site::{Site, counts};
 
 /// Each handling is a line of `handled` and leaves `ID.auth`. Clients 11 to 14 take until the file `open` is there.
@@ -96,5 +96,59 @@ fn an_item_is_handled_ahead_of_its_turn_while_the_run_is_busy() {
     let shown = site.wait(&daemon, on, "completed");
     assert_eq!(counts(&shown), [39, 1, 0, 0, 0, 0]);
     assert_eq!(handlings(&site), [1; 40]);
+    daemon.stop();
+}
+
+/// Without its name in `refused`, a client is done. As in docs/batches.md, without its `jq`.
+const IN_CHUNKS: &str = r#"
+[task.in-chunks]
+items = { file = "$DIR/clients.txt" }
+chunk = 4
+lock = "client:{item}"
+
+[task.in-chunks.each]
+shell = """
+    failed=""
+    lines=0
+    while read -r line; do
+        lines=$((lines + 1))
+        item=${line#*:?}
+        item=${item%%[!0-9]*}
+        if [ -e "$DIR/refused.$item" ]; then
+            failed="$failed,\\"$item\\": \\"has no phone\\""
+        else
+            echo "$item on $DAYBOOK_ATTEMPT" >> $DIR/handled
+        fi
+    done
+    echo $lines >> $DIR/calls
+    echo "{\\"failed\\": {${failed#,}}}" > "$DAYBOOK_RESULT"
+"""
+"#;
+
+#[test]
+fn a_call_for_several_answers_for_each() {
+    let base = Base::file();
+    let site = Site::new(&base, IN_CHUNKS);
+    let daemon = site.start();
+    site.list(1..=10);
+    for client in [3, 7] {
+        touch(&site.place.path(&format!("refused.{client}")));
+    }
+    let refused = site.refused(&["batch", "start", "in-chunks", "--wait"]);
+    assert!(refused.contains("2 of 10 items failed"), "{refused}");
+    let batch = 1;
+    let item = json!({"item": "7", "state": "failed", "error": "has no phone", "attempts": 1});
+    assert_eq!((site.item(batch, 7), site.place.read("calls").as_str()), (item, "4\n4\n2\n"));
+    for client in [3, 7] {
+        std::fs::remove_file(site.place.path(&format!("refused.{client}"))).unwrap();
+    }
+    site.daybook(&["batch", "repair", "1", "--wait"]);
+    assert_eq!((counts(&site.show(batch)), site.place.read("calls").as_str()), ([10, 0, 0, 0, 0, 0], "4\n4\n2\n2\n"));
+    let handled = site.place.read("handled");
+    let mut lines: Vec<&str> = handled.lines().collect();
+    lines.sort_unstable();
+    let expected =
+        ["1 on 1", "10 on 1", "2 on 1", "3 on 2", "4 on 1", "5 on 1", "6 on 1", "7 on 2", "8 on 1", "9 on 1"];
+    assert_eq!(lines, expected);
     daemon.stop();
 }
