@@ -65,6 +65,9 @@ pub fn check_text(name: impl AsRef<Path>, text: impl Into<String>) -> Result<Con
     loader.finish()
 }
 
+/// What to do about a wrong name.
+pub(super) const NAME_HINT: &str = "use letters, digits, `-`, `_` and `.`, a letter or digit first";
+
 /// A glob of the main file, with where it stands.
 struct Include {
     pattern: String,
@@ -290,7 +293,7 @@ impl Loader {
     fn name_is_right(&mut self, main: &Table<'_>, section: &str, what: &str, named: &Named<'_>) -> bool {
         let full = full_name(section, named.name);
         if let Err(message) = check_name(named.name) {
-            let hint = "use letters, digits, `-`, `_` and `.`, a letter or digit first";
+            let hint = NAME_HINT;
             main.context.report.add(named.place, full, message, hint);
             return false;
         }
@@ -425,8 +428,8 @@ fn includes(table: &Table<'_>) -> Vec<Include> {
     }
 }
 
-/// A name of a task or a database; see [`limits::TASK_NAME_BYTES_MAX`].
-fn check_name(name: &str) -> Result<(), String> {
+/// A name of a task, a database, an operation or a group; see [`limits::TASK_NAME_BYTES_MAX`].
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.len() > limits::TASK_NAME_BYTES_MAX {
         return Err(format!("the name has {} bytes, more than {}", name.len(), limits::TASK_NAME_BYTES_MAX));
     }

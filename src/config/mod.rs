@@ -30,4 +30,6 @@ pub use page::reference_page;
 pub use problem::{Errors, Problem};
 pub use reference::example_file;
 pub use state_folder::is_of_the_system;
-pub use task::{Action, Environment, Handler, Process, Task, UMASK_DEFAULT, WorkerConfig};
+pub use task::{
+    Action, Batch, Each, Environment, Handler, Hours, ItemSource, Process, Rate, Task, UMASK_DEFAULT, WorkerConfig,
+};

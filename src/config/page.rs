@@ -77,21 +77,30 @@ fn rows(text: &mut String, keys: impl Iterator<Item = &'static Key>) {
             Shown::Section | Shown::Nowhere => String::new(),
         };
         row(text, key.name, &key.kind, &default, key.doc);
-        if let Kind::Table(inner) | Kind::TableOrDuration(inner) = key.kind {
-            let whole = match key.shown {
-                Shown::Default(value) => defaults(value),
-                Shown::Required(_) | Shown::Example(_) | Shown::Section | Shown::Nowhere => Table::new(),
-            };
-            for part in inner.keys() {
-                let default = whole.get(part.name).map(|value| code(&value.to_string())).unwrap_or_default();
-                row(text, &format!("{}.{}", key.name, part.name), &part.kind, &default, part.doc);
-            }
-        }
+        let whole = match key.shown {
+            Shown::Default(value) => defaults(value),
+            Shown::Required(_) | Shown::Example(_) | Shown::Section | Shown::Nowhere => Table::new(),
+        };
+        parts(text, key.name, &key.kind, &whole);
+    }
+}
+
+/// The keys of a table that is written in one line; those of handlers are explained where a task has them.
+fn parts(text: &mut String, name: &str, kind: &Kind, whole: &Table) {
+    for part in kind.inner().iter().flat_map(|inner| inner.keys()).filter(|part| part.handlers.is_empty()) {
+        let own = if let Shown::Default(value) = part.shown { Some(code(value)) } else { None };
+        let default = whole.get(part.name).map(|value| code(&value.to_string())).or(own).unwrap_or_default();
+        let name = format!("{name}.{}", part.name);
+        row(text, &name, &part.kind, &default, part.doc);
+        let whole = if let Shown::Default(value) = part.shown { defaults(value) } else { Table::new() };
+        parts(text, &name, &part.kind, &whole);
     }
 }
 
 fn row(text: &mut String, name: &str, kind: &Kind, default: &str, doc: &str) {
-    let cells = [code(name), takes(kind), default.to_owned(), doc.to_owned()].map(|cell| cell.replace('|', "\\|"));
+    let of_table = kind.inner().map(|inner| format!(" {}", inner.doc)).unwrap_or_default();
+    let cells =
+        [code(name), takes(kind), default.to_owned(), format!("{doc}{of_table}")].map(|cell| cell.replace('|', "\\|"));
     let _ = writeln!(text, "| {} |", cells.join(" | "));
 }
 
@@ -156,6 +165,13 @@ fn takes(kind: &Kind) -> String {
         }
         Kind::Table(_) => "table".into(),
         Kind::TableOrDuration(_) => "table, or a duration".into(),
+        Kind::TableOrForm(_, forms) => {
+            let forms: Vec<String> = forms.iter().map(|form| code(&format!("\"{form}\""))).collect();
+            format!("table, or {}", forms.join(", "))
+        }
+        Kind::Rate => "rate, as `\"500/s\"`, `\"30/m\"`, `\"1000/h\"`, `\"5000/d\"`".into(),
+        Kind::Hours => "hours of the day, as `\"22:00-06:00\"`".into(),
+        Kind::ItemsOrPercent { most } => format!("whole number, 0 to {most}, or `\"0%\"` to `\"100%\"`"),
         Kind::Tables(_) => "tables, each under a name".into(),
         Kind::Later => "nothing yet".into(),
     }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::keys::{
-    CLEAN_LOGS, DATABASE, DRY_RUN, GENERAL, HandlerKind, Key, Kind, MAIN, PASSIVATE_USERS, PROCESS, SQL, Section, Shown,
+    BATCH, CLEAN_LOGS, DATABASE, DATABASE_NAME, DRY_RUN, GENERAL, Key, Kind, MAIN, PASSIVATE_USERS, PROCESS, SQL,
+    Section, Shown,
 };
 
 /// Characters of a line.
@@ -38,20 +39,25 @@ pub fn example_file() -> String {
     let doc = "A task that runs statements on a database. It also has every key of a task, apart from those of `command` and \
                `shell`.";
     header(&mut text, doc, "task.clear-temporary");
-    keys(&mut text, PASSIVATE_USERS.iter().filter(|key| key.handlers.contains(&HandlerKind::Sql)).chain(SQL));
+    keys(&mut text, DATABASE_NAME.iter().chain(SQL));
     let doc = "A task with the built-in worker that makes users inactive who were not seen for long. It also has every key \
                of a task, apart from those of `command` and `shell`.";
-    worker(&mut text, doc, "passivate-users", PASSIVATE_USERS);
+    worker(&mut text, doc, "passivate-users", DATABASE_NAME.iter().chain(PASSIVATE_USERS));
     let doc = "A task with the built-in worker that deletes, truncates and compresses log files. It also has every key of a task, apart from \
                those of `command` and `shell`.";
-    worker(&mut text, doc, "clean-logs", CLEAN_LOGS);
+    worker(&mut text, doc, "clean-logs", CLEAN_LOGS.iter());
+    let doc = "A task with items: each of its jobs is a batch, which does the same with every one of them. What runs that \
+               stands in `each`; besides, it has every key of a task apart from those of `command` and `shell`, `attempts` \
+               and `backoff`.";
+    header(&mut text, doc, "task.client-auth");
+    keys(&mut text, BATCH.iter());
     text
 }
 
-fn worker(text: &mut String, doc: &str, name: &str, of_worker: &'static [Key]) {
+fn worker(text: &mut String, doc: &str, name: &str, of_worker: impl Iterator<Item = &'static Key>) {
     header(text, doc, &format!("task.{name}"));
     let _ = writeln!(text, "#worker = \"{name}\"\n");
-    keys(text, of_worker.iter().chain(DRY_RUN));
+    keys(text, of_worker.chain(DRY_RUN));
 }
 
 fn header(text: &mut String, doc: &str, name: &str) {
@@ -67,8 +73,8 @@ fn keys<'k>(text: &mut String, keys: impl Iterator<Item = &'k Key>) {
             text.push('\n');
         }
         comment(text, "# ", key.doc);
-        if let Kind::Table(inner) | Kind::TableOrDuration(inner) = key.kind {
-            explain(text, inner);
+        if let Some(inner) = key.kind.inner() {
+            explain(text, inner, "# ");
         }
         let name = key.name;
         let _ = match key.shown {
@@ -79,11 +85,16 @@ fn keys<'k>(text: &mut String, keys: impl Iterator<Item = &'k Key>) {
     }
 }
 
-/// The keys of a table that is written in one line.
-fn explain(text: &mut String, inner: &Section) {
-    comment(text, "# ", inner.doc);
-    for key in inner.keys() {
-        comment(text, "#   ", &format!("{}: {}", key.name, key.doc));
+/// The keys of a table that is written in one line; those of handlers are explained where a task has them.
+fn explain(text: &mut String, inner: &Section, lead: &str) {
+    comment(text, lead, inner.doc);
+    let lead = format!("{lead}  ");
+    for key in inner.keys().filter(|key| key.handlers.is_empty()) {
+        let default = if let Shown::Default(value) = key.shown { format!(" Default: {value}.") } else { String::new() };
+        comment(text, &lead, &format!("{}: {}{default}", key.name, key.doc));
+        if let Some(inner) = key.kind.inner() {
+            explain(text, inner, &format!("{lead}  "));
+        }
     }
 }
 

@@ -71,6 +71,12 @@ pub(super) enum DurationOrTable<'r> {
     Table(Table<'r>),
 }
 
+/// The value of a key that takes either; the form is whatever it was read as.
+pub(super) enum FormOrTable<'r, T> {
+    Form(T),
+    Table(Table<'r>),
+}
+
 impl<'r> Table<'r> {
     /// Takes the keys that `section` knows and reports the others.
     pub fn new(context: Context<'r>, section: &Section, name: String, place: Place, table: &'r DeTable<'r>) -> Self {
@@ -161,6 +167,11 @@ impl<'r> Table<'r> {
                 None
             }
         }
+    }
+
+    /// A value that `read` knows by itself.
+    pub fn value<T>(&self, key: &str, read: impl FnOnce(&DeValue<'r>) -> Result<T, Wrong>) -> Option<T> {
+        self.get(key, |entry| read(entry.value.get_ref()))
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -277,6 +288,29 @@ impl<'r> Table<'r> {
         })
     }
 
+    /// A text as with [`Table::form`], or a table.
+    pub fn form_or_table<T>(&self, key: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<FormOrTable<'r, T>> {
+        let entry = self.entry(key)?;
+        let Kind::TableOrForm(inner, forms) = entry.key.kind else {
+            unreachable!("`{key}` is declared as a form or table")
+        };
+        let hint = || {
+            let known: Vec<String> = inner.keys().map(|key| format!("`{}`", key.name)).collect();
+            format!("write \"{}\", or a table of {}", forms.join("\", \""), known.join(", "))
+        };
+        self.get(key, |entry| match entry.value.get_ref() {
+            DeValue::Table(_) => Ok(None),
+            value @ DeValue::String(_) => {
+                let text = text(value, 4096)?;
+                let read = read(text).map(Some);
+                read.ok_or_else(|| Wrong::new(format!("unknown value {}", quoted(text)), hint()))
+            }
+            other => Err(expected("text or a table", other, hint())),
+        })?
+        .map(FormOrTable::Form)
+        .or_else(|| self.table(key).map(FormOrTable::Table))
+    }
+
     pub fn integers(&self, key: &str) -> Option<Vec<u64>> {
         let Kind::Integers { least, most } = self.entry(key)?.key.kind else {
             unreachable!("`{key}` is declared as integers")
@@ -336,9 +370,7 @@ impl<'r> Table<'r> {
     /// The table under a key, read by the key's own section.
     pub fn table(&self, key: &str) -> Option<Table<'r>> {
         let (section, table) = self.get(key, |entry| {
-            let (Kind::Table(section) | Kind::TableOrDuration(section)) = entry.key.kind else {
-                unreachable!("`{key}` is declared as a table")
-            };
+            let section = entry.key.kind.inner().unwrap_or_else(|| unreachable!("`{key}` is declared as a table"));
             let first = section.keys().next().map_or("…", |first| first.name);
             let table = as_table(entry.value, || format!("write it as {key} = {{ {first} = … }}"))?;
             Ok((section, table))

@@ -307,6 +307,8 @@ pub enum Answer {
     Items {
         runs: Vec<ItemRun>,
         wake: Option<Timestamp>,
+        /// Items of the batch that are under way besides these.
+        under_way: u32,
     },
     /// The run of the batch is over.
     Over,

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::sweep::AtStart;
 use crate::config::{Config, Handler};
-use crate::core::command::Found;
+use crate::core::command::{Found, ItemOrder};
 use crate::core::id::JobId;
+use crate::core::limits::FIRST_RUN;
 use crate::core::repair::Finding;
 use crate::core::state::{Running, State};
 use crate::exec::{self, Earlier, Leftover, What, end_strays};
@@ -17,6 +18,24 @@ use crate::repair::leftovers;
 /// How long what nobody looks after may take to end, before it is killed.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(2);
 
+/// What has ended attempts, or may have, beside what their run files say.
+#[derive(Clone, Copy)]
+enum Failure {
+    /// It went down, and no process of theirs is there any more.
+    Machine,
+    /// What was not synced is not to be trusted.
+    Disk,
+}
+
+impl Failure {
+    fn reason(self) -> &'static str {
+        match self {
+            Failure::Machine => "the machine went down",
+            Failure::Disk => "the disk of the state folder has failed",
+        }
+    }
+}
+
 /// What there is of the attempts that were under way.
 #[derive(Default)]
 pub struct Survey {
@@ -24,6 +43,8 @@ pub struct Survey {
     pub found: BTreeMap<JobId, Found>,
     /// To be adopted once the executor is there.
     pub kept: Vec<Earlier>,
+    /// The same for handlings of items of batches, with the items of each.
+    pub kept_items: Vec<(Earlier, Vec<ItemOrder>)>,
     /// Run files that say nothing any more.
     pub stale: Vec<(JobId, u32)>,
     /// What was mended, and what could not be.
@@ -45,8 +66,8 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str, 
         Err(_) => BTreeMap::new(),
     };
     let failure = match (*state.scalars().boot_id == *boot_id, is_intact) {
-        (false, _) => Some("the machine went down"),
-        (true, false) => Some("the disk of the state folder has failed"),
+        (false, _) => Some(Failure::Machine),
+        (true, false) => Some(Failure::Disk),
         (true, true) => None,
     };
     let mut unknown = Vec::new();
@@ -59,6 +80,13 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str, 
     }
     survey.take_unknown(unknown, state, config, failure).await;
     for ((job, attempt), what) in earlier {
+        let batch = state.batch(job).filter(|_| attempt >= FIRST_RUN);
+        let items: Vec<u32> = batch.into_iter().flat_map(|batch| batch.in_run(attempt)).collect();
+        if !items.is_empty() && matches!(what, What::Alive(_) | What::Ended) {
+            let items = items.into_iter().filter_map(|place| state.item_order(job, place)).collect();
+            survey.kept_items.push((Earlier { job, attempt, what }, items));
+            continue;
+        }
         survey.end_foreign(&config.socket, job, attempt, what).await;
     }
     survey
@@ -66,7 +94,7 @@ pub async fn survey(state: &State, config: &Config, runs: &Path, boot_id: &str, 
 
 impl Survey {
     /// An attempt that was under way, and has a run file.
-    async fn take(&mut self, socket: &Path, (job, attempt): (JobId, u32), what: What, failure: Option<&'static str>) {
+    async fn take(&mut self, socket: &Path, (job, attempt): (JobId, u32), what: What, failure: Option<Failure>) {
         let found = match what {
             What::Alive(_) | What::Ended => {
                 self.kept.push(Earlier { job, attempt, what });
@@ -76,14 +104,14 @@ impl Survey {
                 None => Found::Unstarted,
                 // Its file was not synced, so what it does not say may have been all the same.
                 Some(failure) => {
-                    for (_, leftover) in end_strays(socket, vec![(job, attempt)], LEFTOVER_GRACE).await {
+                    for (_, leftover) in strays(socket, vec![(job, attempt)], Some(failure)).await {
                         self.end(job, leftover);
                     }
-                    Found::Lost { reason: failure.into() }
+                    Found::Lost { reason: failure.reason().into() }
                 }
             },
             What::Lost(marked, main) => {
-                let reason = failure.unwrap_or("the process that looked after it was killed");
+                let reason = failure.map_or("the process that looked after it was killed", Failure::reason);
                 self.end(job, exec::end_lost(socket, &marked, main, job, attempt).await);
                 Found::Lost { reason: reason.into() }
             }
@@ -101,11 +129,13 @@ impl Survey {
         unknown: Vec<(JobId, &Running)>,
         state: &State,
         config: &Config,
-        failure: Option<&'static str>,
+        failure: Option<Failure>,
     ) {
+        // A batch runs inside of the daemon; the calls for its items have run files.
+        let unknown: Vec<_> =
+            unknown.into_iter().filter(|(job, _)| state.job(*job).is_some_and(|job| !job.is_batch)).collect();
         let keys = unknown.iter().map(|(job, running)| (*job, running.attempt)).collect();
-        let strays: BTreeMap<JobId, Leftover> =
-            end_strays(&config.socket, keys, LEFTOVER_GRACE).await.into_iter().collect();
+        let strays: BTreeMap<JobId, Leftover> = strays(&config.socket, keys, failure).await.into_iter().collect();
         for (job, running) in unknown {
             let stray = strays.get(&job);
             let is_process = state.job(job).and_then(|job| state.task(job.task)).is_some_and(|task| {
@@ -156,5 +186,13 @@ impl Survey {
                 self.report.left.push(finding(processes, "none: they cannot be ended"));
             }
         }
+    }
+}
+
+/// Ends processes of attempts that nothing but their environment tells of, where there can be any.
+async fn strays(socket: &Path, attempts: Vec<(JobId, u32)>, failure: Option<Failure>) -> Vec<(JobId, Leftover)> {
+    match failure {
+        Some(Failure::Machine) => Vec::new(),
+        Some(Failure::Disk) | None => end_strays(socket, attempts, LEFTOVER_GRACE).await,
     }
 }

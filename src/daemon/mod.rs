@@ -6,6 +6,7 @@
 
 mod adopt;
 mod app;
+pub mod batch;
 mod batches;
 mod begin;
 mod executor;

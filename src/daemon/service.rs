@@ -61,6 +61,8 @@ fn task_view(state: &State, task: &Task, config: &Config) -> TaskView {
         Some(Handler::Worker(WorkerConfig::PassivateUsers(_))) => "passivate-users",
         Some(Handler::Worker(WorkerConfig::CleanLogs(_))) => "clean-logs",
         Some(Handler::Worker(WorkerConfig::Sql(_))) => "sql",
+        Some(Handler::Worker(WorkerConfig::Http(_))) => "http",
+        Some(Handler::Batch(_)) => "batch",
         None => "none",
     };
     let queue = state.index().queues.get(&task.id);

@@ -207,7 +207,8 @@ async fn serve(
     status::look_back(&archive, state.scalars().seq);
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let runs = config.state_dir.join("runs");
-    let Survey { found, kept, stale, report } = adopt::survey(&state, &config, &runs, boot_id.trim(), intact).await;
+    let Survey { found, kept, kept_items, stale, report } =
+        adopt::survey(&state, &config, &runs, boot_id.trim(), intact).await;
     let mut at_start = report;
 
     let config = Arc::new(config);
@@ -229,19 +230,21 @@ async fn serve(
     };
     let processes = Processes::new(place, reports).map_err(|error| Failure::Internal(error.to_string()))?;
     stale.iter().for_each(|(job, attempt)| processes.forget(*job, *attempt));
-    let attempts = Attempts::new(config.clone(), processes, outputs.clone(), retention, commands);
     let (engine_handle, inbox) = handle::channel();
+    let attempts =
+        Attempts::new(config.clone(), processes, outputs.clone(), retention, commands, engine_handle.clone());
     let start = Command::StartDaemon {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
         boot_id: boot_id.trim().into(),
         found,
-        items: Default::default(),
+        items: kept_items.iter().map(|(earlier, _)| (earlier.job, earlier.attempt)).collect(),
     };
     let mut machine = Machine::new(state, config.execution);
     let sweep = machine.boot(SystemClock.now(), start, policies(&config));
     let executor = executor(attempts.clone(), engine_handle.clone());
     kept.into_iter().for_each(|earlier| attempts.adopt(earlier));
+    kept_items.into_iter().for_each(|(earlier, items)| attempts.adopt_call(earlier, items));
     let boxed: Box<dyn Journal> = Box::new(journal);
     let engine = Engine {
         machine,

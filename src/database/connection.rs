@@ -171,7 +171,7 @@ impl Connection {
     /// Whether prepared statements are kept for the next time. On MySQL they are: there, sqlx closes one that is not by a
     /// packet that nobody answers, and as sqlx leaves Nagle's algorithm on, whatever is sent next waits for 40 ms. On
     /// PostgreSQL they are not, as a kept one may be planned without a look at its values, and poolers lose it.
-    fn keeps_statements(&self) -> bool {
+    pub(super) fn keeps_statements(&self) -> bool {
         self.kind() == Kind::MySql
     }
 
@@ -184,7 +184,7 @@ impl Connection {
     }
 }
 
-fn row<DB: Readable>(row: &DB::Row) -> sqlx::Result<Row> {
+pub(super) fn row<DB: Readable>(row: &DB::Row) -> sqlx::Result<Row> {
     use sqlx::Row as _;
     (0..row.len()).map(|column| DB::value(row, column)).collect()
 }

@@ -18,6 +18,7 @@ mod error;
 mod interrupt;
 mod open;
 mod session;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod types;

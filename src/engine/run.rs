@@ -42,8 +42,8 @@ pub trait Executor: Send + Sync {
     fn start(&self, attempt: StartAttempt);
     fn stop(&self, job: JobId, attempt: u32);
 
-    /// Handles an item of a batch; how it ends is reported.
-    fn advance(&self, item: AdvanceItem);
+    /// Handles an item of a batch; how it ends is reported. One that runs no batches is never asked to.
+    fn advance(&self, _item: AdvanceItem) {}
 
     /// What it knows of an attempt. One that has been started is known until its end has been handed to the engine.
     fn look(&self, _job: JobId, _attempt: u32) -> Seen {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::env_file;
 use super::spec::{Spec, Start};
+use crate::core::id::JobId;
 
 /// The PATH of a job whose config names none.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -83,11 +84,25 @@ impl Environment {
         set("DAYBOOK_ATTEMPT", start.attempt.to_string().into());
         set("DAYBOOK_ARGS", start.args.clone().into());
         set("DAYBOOK_RESULT", result.into());
+        for (name, value) in &start.about {
+            set(name, value.into());
+        }
         if let Some(at) = start.scheduled_at {
             set("DAYBOOK_SCHEDULED_AT", at.to_string().into());
         }
         Ok(Prepared { spec, variables })
     }
+}
+
+/// Whether a process with these variables, as the kernel shows them, was started for an attempt. The number of the
+/// handling of an item stands in `DAYBOOK_RUN`: its `DAYBOOK_ATTEMPT` counts those of the item.
+pub(super) fn is_of(variables: &[u8], job: JobId, attempt: u32) -> bool {
+    let find = |name: &str| {
+        let mut variables = variables.split(|&byte| byte == 0);
+        variables.find_map(|variable| variable.strip_prefix(name.as_bytes()))
+    };
+    let is = |found: Option<&[u8]>, number: u64| found == Some(number.to_string().as_bytes());
+    is(find("DAYBOOK_JOB="), job.0) && is(find("DAYBOOK_RUN=").or_else(|| find("DAYBOOK_ATTEMPT=")), attempt.into())
 }
 
 /// Name and home of a user in the text of /etc/passwd.
@@ -104,7 +119,6 @@ fn passwd_entry(passwd: &str, user_id: u32) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::id::JobId;
     use crate::exec::{Program, RunAs};
 
     #[test]
@@ -117,7 +131,8 @@ mod tests {
 
     fn start(spec: Spec) -> Start {
         let spec = spec.into();
-        Start { job: JobId(1), attempt: 1, task: "t".into(), args: "null".into(), scheduled_at: None, spec }
+        let about = BTreeMap::new();
+        Start { job: JobId(1), attempt: 1, task: "t".into(), args: "null".into(), scheduled_at: None, spec, about }
     }
 
     fn prepare(spec: Spec) -> Result<Prepared, String> {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::JobId;
 
+use super::environment::is_of;
 use super::group::{Group, Member, Stat, far};
 
 /// A process that no other process, before or after, shares its identity with.
@@ -87,7 +88,8 @@ impl Identity {
         if is_ours { members.len().try_into().unwrap_or(u32::MAX) } else { 0 }
     }
 
-    fn is_this_boot(&self) -> bool {
+    /// Whether the machine has not gone down since: else the process is gone, and all that it made.
+    pub(crate) fn is_this_boot(&self) -> bool {
         boot_id() == Some(self.boot_id)
     }
 
@@ -99,10 +101,7 @@ impl Identity {
 /// Whether the process was started with the environment of this attempt. No, where we may not read it.
 fn is_of_attempt(member: &Member, job: JobId, attempt: u32) -> bool {
     let Ok(environment) = std::fs::read(format!("/proc/{}/environ", member.pid)) else { return false };
-    let job = format!("DAYBOOK_JOB={job}");
-    let attempt = format!("DAYBOOK_ATTEMPT={attempt}");
-    let has = |variable: &str| environment.split(|&byte| byte == 0).any(|entry| entry == variable.as_bytes());
-    has(&job) && has(&attempt)
+    is_of(&environment, job, attempt)
 }
 
 /// The number that the kernel gave itself at boot.

@@ -59,11 +59,8 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, Str
         match ask(shared, &order, &path) {
             Ok(shim) => return Ok(Some(shim)),
             Err(Refused::Gone) => {}
-            Err(Refused::Not(why)) => {
-                // Nothing of it was started, and nothing will be.
-                let _: io::Result<()> = std::fs::remove_file(&path);
-                return Err(why);
-            }
+            // The run file stays until the end is on disk: it may be that of another attempt, which lives.
+            Err(Refused::Not(why)) => return Err(why),
         }
         // Whether the nursery had made a shim before it was killed, the run file says.
         match adopt::look(&path) {

@@ -17,16 +17,19 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether a cgroup is empty.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Ends all processes of the attempt that can be found. `socket`: where they reach their daemon.
+/// Ends all processes of the attempt that can be found. `socket`: where they reach their daemon. After the machine
+/// went down there are none, and none are looked for.
 pub async fn end_lost(socket: &Path, marked: &Marked, main: Option<Identity>, job: JobId, attempt: u32) -> Leftover {
     let mut found = Vec::new();
-    if let Some(cgroup) = &marked.cgroup {
-        found.push(kill_cgroup(cgroup).await);
+    if marked.shim.is_this_boot() {
+        if let Some(cgroup) = &marked.cgroup {
+            found.push(kill_cgroup(cgroup).await);
+        }
+        if let Some(main) = main {
+            found.push(main.end_group(job, attempt, GRACE).await);
+        }
+        found.extend(end_strays(socket, vec![(job, attempt)], GRACE).await.into_iter().map(|(_, leftover)| leftover));
     }
-    if let Some(main) = main {
-        found.push(main.end_group(job, attempt, GRACE).await);
-    }
-    found.extend(end_strays(socket, vec![(job, attempt)], GRACE).await.into_iter().map(|(_, leftover)| leftover));
     if let Some(folder) = &marked.temporary
         && let Err(error) = tokio::fs::remove_dir_all(folder).await
         && error.kind() != std::io::ErrorKind::NotFound
@@ -68,5 +71,33 @@ async fn kill_cgroup(cgroup: &Path) -> Leftover {
         (0, 0) => Leftover::Gone,
         (processes, 0) => Leftover::Ended { processes },
         (_, processes) => Leftover::Left { processes },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn after_the_machine_went_down_nobody_is_looked_for_and_files_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, temporary) = (folder.path().join("socket"), folder.path().join("temporary"));
+        std::fs::create_dir(&temporary).unwrap();
+        let mut command = std::process::Command::new("sleep");
+        command.arg("1000").process_group(0);
+        command.env("DAYBOOK_SOCKET", &socket).env("DAYBOOK_JOB", "71").env("DAYBOOK_ATTEMPT", "2");
+        let mut job = command.spawn().unwrap();
+        let shim = Identity::of(job.id()).unwrap();
+        let earlier = Identity { boot_id: shim.boot_id ^ 1, ..shim };
+        let marked = |shim| Marked { shim, cgroup: None, temporary: Some(temporary.clone()) };
+        let end = async |shim| end_lost(&socket, &marked(shim), None, JobId(71), 2).await;
+        assert_eq!(end(earlier).await, Leftover::Gone);
+        assert!(job.try_wait().unwrap().is_none() && !temporary.exists());
+        // The child is reaped while its group is waited for, as its parent (process 1) would do.
+        let reaper = std::thread::spawn(move || job.wait().unwrap());
+        assert_eq!(end(shim).await, Leftover::Ended { processes: 1 });
+        reaper.join().unwrap();
     }
 }

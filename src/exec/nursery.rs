@@ -64,7 +64,6 @@ impl Turn<'_> {
     /// When no process may be added, or the nursery cannot be started. `ConnectionAborted`: it was killed over this, and
     /// may have made the shim before.
     pub fn ask(mut self, order: &File, run: &RunFile) -> io::Result<(u32, OwnedFd)> {
-        let run = run.share()?;
         let it = match &mut *self.running {
             Some(it) => it,
             none => none.insert(self.nursery.start()?),

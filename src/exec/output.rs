@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::core::id::JobId;
+use crate::core::limits::FIRST_RUN;
 
 use super::error::Error;
 
@@ -80,7 +81,17 @@ impl Outputs {
     pub fn latest(&self, job: JobId) -> Result<Option<u32>, Error> {
         let running = self.live().keys().filter(|key| key.0 == job).map(|key| key.1).max();
         let outputs = self.files(&self.folder_of(job))?.into_iter().filter(|file| file.job == job && file.is_output);
-        Ok(outputs.map(|file| file.attempt).max().max(running))
+        // Those of a batch's items have their lines in the output of its attempt.
+        Ok(outputs.map(|file| file.attempt).chain(running).filter(|attempt| *attempt < FIRST_RUN).max())
+    }
+
+    /// The first bytes of a file that nobody will read as a whole, which goes with that. Empty if there is none. It blocks.
+    pub fn take(&self, job: JobId, attempt: u32, bytes_max: usize) -> String {
+        let path = self.path(job, attempt);
+        let mut bytes = read_at(&path, 0).unwrap_or_default();
+        bytes.truncate(bytes_max);
+        let _: io::Result<()> = std::fs::remove_file(&path);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Where an attempt may leave its result.

@@ -154,9 +154,9 @@ async fn ended(pidfd: &OwnedFd, watched: Option<&AsyncFd<OwnedFd>>) {
 /// How an attempt ended whose shim has.
 pub(super) async fn collect(shared: &Shared, (job, attempt): (JobId, u32), wanted: Wanted) -> Ended {
     let path = shim::path(&shared.runs, job, attempt);
-    let (outputs, looked) = (shared.outputs.clone(), path.clone());
+    let outputs = shared.outputs.clone();
     let read = move || {
-        let look = RunFile::look_after_end(&looked);
+        let look = RunFile::look_after_end(&path);
         let result = result::read(&outputs.result_path(job, attempt));
         (look, result)
     };

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use crate::core::id::JobId;
 use crate::disk::FileError;
+use crate::shim;
 
 use super::error::Error;
 use super::horizon::{self, Horizon};
@@ -238,14 +239,13 @@ impl Entry {
     /// None if the name is not one of ours.
     fn of(entry: DirEntry) -> Option<Entry> {
         let name = entry.file_name();
-        let (number, kind) = name.to_str()?.rsplit_once('.')?;
-        let (job, attempt) = number.split_once('.')?;
+        let (attempt, kind) = name.to_str()?.rsplit_once('.')?;
         let is_output = match kind {
             "log" => true,
             "result" => false,
             _ => return None,
         };
-        let (job, attempt) = (job.parse().ok()?, attempt.parse().ok()?);
+        let (job, attempt) = shim::parse_name(attempt)?;
         Some(Entry { job, attempt, is_output, path: entry.path(), entry })
     }
 }

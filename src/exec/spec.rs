@@ -128,6 +128,8 @@ pub struct Start {
     /// The occurrence that the job was created for, if a schedule did.
     pub scheduled_at: Option<Timestamp>,
     pub spec: Arc<Spec>,
+    /// Further variables that say what the attempt is about; they replace any others.
+    pub about: BTreeMap<&'static str, String>,
 }
 
 #[cfg(test)]

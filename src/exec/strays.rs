@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::core::id::JobId;
 
+use super::environment::is_of;
 use super::group::{Group, Stat};
 use super::identity::Leftover;
 
@@ -41,16 +42,11 @@ fn find(socket: &Path, attempts: &[(JobId, u32)]) -> BTreeMap<u32, (JobId, u32)>
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     for pid in pids {
         let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
-        let has = |name: &str, value: &[u8]| {
-            let mut entries = environment.split(|&byte| byte == 0);
-            entries.any(|entry| entry.strip_prefix(name.as_bytes()) == Some(value))
-        };
-        if !has("DAYBOOK_SOCKET=", socket.as_os_str().as_encoded_bytes()) {
+        let socket = [b"DAYBOOK_SOCKET=", socket.as_os_str().as_encoded_bytes()].concat();
+        if !environment.split(|&byte| byte == 0).any(|entry| entry == socket) {
             continue;
         }
-        let attempt = attempts.iter().find(|(job, attempt)| {
-            has("DAYBOOK_JOB=", job.to_string().as_bytes()) && has("DAYBOOK_ATTEMPT=", attempt.to_string().as_bytes())
-        });
+        let attempt = attempts.iter().find(|(job, attempt)| is_of(&environment, *job, *attempt));
         if let (Some((job, _)), Ok(stat)) = (attempt, Stat::of(pid))
             && !stat.is_zombie
         {

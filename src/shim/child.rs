@@ -62,6 +62,9 @@ fn is_entered(spec: &Spec) -> bool {
 pub(super) fn stdin(order: &Order) -> Result<File, String> {
     match &order.spec.stdin {
         Stdin::Null => File::open("/dev/null").map_err(|error| format!("its standard input: {}", plain(&error))),
+        Stdin::Text(text) => {
+            in_memory(text.as_bytes()).map_err(|error| format!("its standard input: {}", plain(&error)))
+        }
         Stdin::Args => arguments(order).map_err(|error| format!("its standard input: {}", plain(&error))),
         Stdin::File(path) => {
             let wrong = |error| format!("its standard input `{}`: {}", path.display(), plain(&error));
@@ -70,11 +73,15 @@ pub(super) fn stdin(order: &Order) -> Result<File, String> {
     }
 }
 
-/// A file in memory with the arguments, which no pipe would hold as a whole.
 fn arguments(order: &Order) -> io::Result<File> {
-    let mut file = File::from(rustix::fs::memfd_create(c"daybook-args", MemfdFlags::CLOEXEC)?);
     let arguments = order.environment.get("DAYBOOK_ARGS").map(|arguments| arguments.as_encoded_bytes());
-    file.write_all(arguments.unwrap_or_default())?;
+    in_memory(arguments.unwrap_or_default())
+}
+
+/// A file in memory, as no pipe would hold the whole of it.
+fn in_memory(bytes: &[u8]) -> io::Result<File> {
+    let mut file = File::from(rustix::fs::memfd_create(c"daybook-stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
     file.rewind()?;
     Ok(file)
 }

@@ -43,6 +43,8 @@ pub enum Stdin {
     Args,
     /// A file, opened as the job's user.
     File(PathBuf),
+    /// The items of a chunk, one JSON value a line.
+    Text(String),
 }
 
 /// Whom a job runs as, looked up when it starts.

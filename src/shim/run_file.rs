@@ -7,7 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -137,11 +137,6 @@ impl RunFile {
         RunFile(file.into())
     }
 
-    /// The open file, for the shim that is to have it.
-    pub fn share(&self) -> io::Result<OwnedFd> {
-        self.0.as_fd().try_clone_to_owned()
-    }
-
     pub fn mark(&self, marked: &Marked) -> io::Result<()> {
         self.put(MARK, marked)
     }
@@ -239,6 +234,13 @@ impl RunFile {
     }
 }
 
+/// The open file, to be given to the shim.
+impl AsFd for RunFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// The path of an attempt's run file below a folder.
 pub fn path(folder: &Path, job: JobId, attempt: u32) -> PathBuf {
     folder.join(format!("{job}.{attempt}"))
@@ -294,7 +296,7 @@ mod tests {
         assert_eq!(look_when_free(&path), Some(Look::NeverStarted));
 
         let run = RunFile::create(&path).unwrap();
-        let inherited = RunFile::inherited(run.share().unwrap());
+        let inherited = RunFile::inherited(run.as_fd().try_clone_to_owned().unwrap());
         drop(run);
         inherited.mark(&marked()).unwrap();
         assert_eq!(RunFile::look(&path).unwrap(), Some(Look::Alive(Some(marked()))), "the lock went along");

@@ -38,6 +38,12 @@ pub enum Error {
     /// The database said no, or could not be reached.
     #[error("{source}{hint}")]
     Database { hint: &'static str, source: database::Error },
+    /// What a query gave cannot be the items of a batch.
+    #[error("read items from database `{database}`: {problem}")]
+    Items { database: String, problem: String },
+    /// A server did not do what it was called for, or could not be reached. `call` is the method and the host.
+    #[error("call `{call}`: {problem}")]
+    Call { call: String, problem: String },
     /// A key that can be neither paged through nor shown.
     #[error(
         "page through `{column}` of table `{table}`: it holds a {kind}; a key is an integer, a text, a uuid or bytes"

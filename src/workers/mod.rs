@@ -7,6 +7,7 @@
 pub mod clean_logs;
 mod context;
 mod error;
+mod http;
 mod passivate_users;
 mod sql;
 
@@ -16,8 +17,9 @@ use std::pin::Pin;
 pub use clean_logs::CleanLogs;
 pub use context::{Cancelled, Context, LineSink, ProgressSink};
 pub use error::Error;
+pub use http::Http;
 pub use passivate_users::{Columns, PassivateUsers};
-pub use sql::Sql;
+pub use sql::{Sql, stream_items};
 
 /// The names that `worker = "..."` knows.
 pub const NAMES: [&str; 2] = [passivate_users::NAME, clean_logs::NAME];

@@ -8,7 +8,17 @@ use daybook::config::{Config, after_restart, check_text, differences, example_fi
 
 /// Keys whose values only fit together with others: files that are not text, names of other things and of
 /// columns, and what says more about a limit.
-const NOT_ALONE: [&str; 6] = ["include", "worker", "database", "columns.active", "group", "compress_after"];
+const NOT_ALONE: [&str; 9] = [
+    "include",
+    "worker",
+    "database",
+    "columns.active",
+    "group",
+    "compress_after",
+    "custom",
+    "each.command",
+    "each.http",
+];
 
 /// A line of the example file, with its `#` taken off if it is a default.
 struct Line {
@@ -41,7 +51,11 @@ fn lines() -> Vec<Line> {
             table = name.trim_end_matches(']').to_owned();
         }
         let name = shown.and_then(|text| text.split_once(" = ")).map(|(name, _)| name);
-        let handler = if table == "task.backup" { "shell" } else { "worker" };
+        let handler = match table.as_str() {
+            "task.backup" => "shell",
+            "task.client-auth" => "items",
+            _ => "worker",
+        };
         let find = |name| section(&table).find_beside(name, |key| key == handler);
         let key = name.map(|name| find(name).unwrap_or_else(|| panic!("{table}: {name}")));
         lines.push(Line { text, table: table.clone(), key });
@@ -66,7 +80,7 @@ fn values(kind: &Kind) -> Vec<String> {
         Kind::Text { .. } => vec!["\"other\"".into(), "\"sqlite:///other.db\"".into()],
         Kind::Texts { .. } | Kind::List { .. } => vec!["[\"/var/log/other/*.log\"]".into(), "[\"other\"]".into()],
         Kind::Path => vec!["\"/other\"".into()],
-        Kind::Duration { .. } => vec!["\"77s\"".into()],
+        Kind::Duration { .. } => vec!["\"77s\"".into(), "\"77h\"".into()],
         Kind::Size => vec!["\"77MB\"".into()],
         Kind::Integer { least, most } => vec![most.to_string(), least.to_string()],
         Kind::Signed { least, most } => vec![most.to_string(), least.to_string()],
@@ -80,20 +94,26 @@ fn values(kind: &Kind) -> Vec<String> {
         Kind::Arguments => vec!["{ other = 1 }".into()],
         Kind::Environment => vec!["{ OTHER = \"1\" }".into()],
         Kind::Assignments { .. } => vec!["{ is_active = \"0\" }".into()],
-        Kind::Table(_) | Kind::TableOrDuration(_) | Kind::Tables(_) | Kind::Later => Vec::new(),
+        Kind::TableOrDuration(_) => vec!["\"77s\"".into()],
+        Kind::TableOrForm(..) => vec!["{ list = [\"other\"] }".into(), "\"https://other\"".into()],
+        Kind::Rate => vec!["\"77/h\"".into()],
+        Kind::Hours => vec!["\"07:00-17:00\"".into()],
+        Kind::ItemsOrPercent { .. } => vec!["77".into()],
+        Kind::Table(_) | Kind::Tables(_) | Kind::Later => Vec::new(),
     }
 }
 
 /// Other values for a line: one for each part, if it is a table. Any one of an inner list will do.
 fn variations(line: &Line, key: &Key) -> Vec<(String, Vec<String>)> {
-    let (Kind::Table(inner) | Kind::TableOrDuration(inner)) = key.kind else {
+    let written: toml::Table = line.text.parse().unwrap();
+    let (Some(inner), Some(whole)) = (key.kind.inner(), written[key.name].as_table()) else {
         let changed = values(&key.kind).into_iter().map(|value| format!("{} = {value}", key.name));
         return vec![(key.name.to_owned(), changed.collect())];
     };
-    let whole: toml::Table = line.text.parse().unwrap();
-    let whole = whole[key.name].as_table().unwrap();
     let named: BTreeSet<&str> = whole.keys().map(String::as_str).collect();
-    for part in inner.keys().filter(|part| !matches!(part.shown, Shown::Nowhere)) {
+    // A table that must be there is an example, and says its defaults in words.
+    let is_default = matches!(key.shown, Shown::Default(_));
+    for part in inner.keys().filter(|part| is_default && !matches!(part.shown, Shown::Nowhere)) {
         assert!(named.contains(part.name), "{}: the default shows its part {}", key.name, part.name);
     }
     let part = |part: &Key| {
@@ -105,7 +125,8 @@ fn variations(line: &Line, key: &Key) -> Vec<(String, Vec<String>)> {
         });
         (format!("{}.{}", key.name, part.name), changed.collect())
     };
-    inner.keys().map(part).collect()
+    // Keys of handlers are varied where a task has them.
+    inner.keys().filter(|part| part.handlers.is_empty()).map(part).collect()
 }
 
 #[test]

@@ -4,8 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use daybook::config::keys::{Kind, MAIN, Section};
-use daybook::config::{Action, Config, Handler, Process, WorkerConfig, check_text, example_file, load, reference_page};
-use daybook::core::policy::{Backoff, Dst, Missed, OnInterrupt, Overlap};
+use daybook::config::{
+    Action, Batch, Config, Each, Handler, ItemSource, Process, Rate, WorkerConfig, check_text, example_file, load,
+    reference_page,
+};
+use daybook::core::policy::{
+    Backoff, BatchPolicy, Dst, MaxFailures, Missed, OnInterrupt, Overlap, TaskPolicy, WhenBusy,
+};
 use daybook::database::Address;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -20,7 +25,7 @@ fn the_example_of_the_product_loads_as_it_stands() {
     let defaults = Config { databases: config.databases.clone(), tasks: config.tasks.clone(), ..Config::default() };
     assert_eq!(config, Config { sources: config.sources.clone(), ..defaults });
     assert_eq!(config.databases["app"], Address::Url("sqlite:///var/lib/app/app.db".into()));
-    assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["backup", "clean-logs", "passivate-users"]);
+    assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["backup", "clean-logs", "client-auth", "passivate-users"]);
 
     let backup = &config.tasks["backup"];
     assert_eq!(backup.timeout, Some(Duration::from_secs(7200)));
@@ -47,6 +52,45 @@ fn the_example_of_the_product_loads_as_it_stands() {
     assert_eq!(config.tasks["clean-logs"].handler, Handler::Worker(WorkerConfig::CleanLogs(logs)));
 }
 
+#[test]
+fn the_batch_of_the_product_is_what_it_says() {
+    let config = check_text("/etc/daybook/daybook.toml", include_str!("product.toml")).unwrap();
+    let task = &config.tasks["client-auth"];
+    let seconds = Duration::from_secs;
+    let process = Process::new(Action::Shell("set-auth $DAYBOOK_OP $DAYBOOK_ITEM".into()));
+    let batch = Batch {
+        source: ItemSource::Given,
+        each: Each::Process(Box::new(process)),
+        concurrency: 8,
+        rate: Some(Rate { items: 500, per: seconds(1) }),
+        hours: None,
+        timeout: seconds(30),
+    };
+    assert_eq!(task.handler, Handler::Batch(Box::new(batch)));
+    let policy = BatchPolicy {
+        ops: vec!["on".into(), "modify".into(), "off".into()],
+        given: true,
+        exclusive: Some("client-auth".into()),
+        when_busy: WhenBusy::Queue,
+        attempts: 1,
+        backoff: Backoff { first: seconds(1), factor: 2.0, max: seconds(60), jitter: 0.0 },
+        chunk: 1,
+        max_failures: Some(MaxFailures::Percent(50)),
+    };
+    let whole = TaskPolicy {
+        attempts: 11,
+        backoff: Backoff { first: seconds(300), factor: 2.0, max: seconds(6 * 3600), jitter: 0.0 },
+        give_up_after: daybook::core::limits::DURATION_MAX,
+        concurrency: 16,
+        lock: Some("client:{item}".into()),
+        batch: Some(policy),
+        timezone: task.policy.timezone.clone(),
+        ..TaskPolicy::default()
+    };
+    assert_eq!(task.policy, whole);
+    assert_eq!(task.timeout, None);
+}
+
 /// `UPDATE=1` writes the file anew from the tables of keys.
 #[test]
 fn the_shipped_main_file_is_what_the_tables_of_keys_say() {
@@ -70,7 +114,8 @@ fn the_reference_page_has_every_key() {
     fn names(section: &Section, found: &mut Vec<&'static str>) {
         for key in section.keys() {
             found.push(key.name);
-            if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {
+            let tables = if let Kind::Tables(inner) = key.kind { Some(inner) } else { None };
+            if let Some(inner) = key.kind.inner().or(tables) {
                 names(inner, found);
             }
         }
@@ -132,6 +177,9 @@ fn the_defaults_it_shows_are_those_of_the_code() {
         worker = "clean-logs"
         paths = ["/var/log/app/**/*.log*"]
         older_than = "30d"
+        [task.client-auth]
+        items = "given"
+        each = { shell = "set-auth $DAYBOOK_OP $DAYBOOK_ITEM" }
     "#;
     assert_eq!(shown, check_text("/etc/daybook/daybook.toml", least).unwrap());
     let empty = check_text("/etc/daybook/daybook.toml", "").unwrap();
@@ -165,9 +213,15 @@ fn every_key_is_in_the_main_file() {
     fn check(section: &Section, text: &str) {
         for key in section.keys().filter(|key| !matches!(key.kind, Kind::Later)) {
             let name = key.name;
-            let shown = [format!("#{name} = "), format!("# {name} = "), format!("#   {name}: "), format!("#[{name}")];
-            assert!(text.lines().any(|line| shown.iter().any(|shown| line.starts_with(shown))), "{name} is missing");
-            if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {
+            let shown = [format!("#{name} = "), format!("# {name} = "), format!("#[{name}")];
+            let explained = format!("{name}: ");
+            let has = |line: &str| {
+                let inner = line.strip_prefix("#   ").is_some_and(|rest| rest.trim_start().starts_with(&explained));
+                inner || shown.iter().any(|shown| line.starts_with(shown))
+            };
+            assert!(text.lines().any(has), "{name} is missing");
+            let tables = if let Kind::Tables(inner) = key.kind { Some(inner) } else { None };
+            if let Some(inner) = key.kind.inner().or(tables) {
                 check(inner, text);
             }
         }
@@ -186,6 +240,10 @@ fn every_choice_is_known_to_the_code() {
             check_text("a.toml", format!("[task.a]\nshell = \"true\"\n{} = \"{name}\"", key.name)).unwrap();
             count += 1;
         }
+    }
+    for name in ["queue", "refuse"] {
+        let text = format!("[task.a]\nitems = \"given\"\neach = {{ shell = \"true\" }}\nwhen_busy = \"{name}\"");
+        check_text("a.toml", text).unwrap();
     }
     let Kind::Table(log) = &MAIN.find("log").unwrap().kind else { panic!("`log` is a table") };
     for key in log.keys() {

@@ -116,6 +116,96 @@ task cleanup added";
 }
 
 #[test]
+fn changes_of_batches_are_told_in_words() {
+    let old = config(
+        "
+        [databases.app]
+        url = 'sqlite:///a.db'
+        [task.a]
+        items = 'given'
+        each = { shell = 'true', env = { TOKEN = 'old-secret' } }
+        [task.b]
+        items = { database = 'app', sql = 'select id from client where kind = :kind', args = { kind = 1 } }
+        each = { http = 'https://me:old-secret@example.org/a?token=old-secret' }
+        [task.c]
+        shell = 'true'
+        attempts = 5
+        [task.d]
+        items = { list = ['a'] }
+        each = { http = 'https://example.org/a' }
+        ",
+    );
+    let new = config(
+        "
+        [databases.app]
+        url = 'sqlite:///a.db'
+        [task.a]
+        items = { file = '/items' }
+        each = { shell = 'false', env = { TOKEN = 'new-secret' }, attempts = 3, timeout = '5s', backoff = '9s' }
+        op = ['on', 'off']
+        clears = 'off'
+        lock = 'client:{item}'
+        concurrency = 8
+        chunk = 10
+        rate = '500/s'
+        hours = '22:00-06:00'
+        max_failures = '50%'
+        exclusive = 'client-auth'
+        when_busy = 'refuse'
+        repair_attempts = 3
+        repair_backoff = '1h'
+        [task.b]
+        items = { database = 'app', sql = 'select id from client where kind = :kind', args = { kind = 2 } }
+        [task.b.each.http]
+        url = 'https://me:new-secret@example.org/a?token=new-secret'
+        method = 'PUT'
+        headers = { X-Token = 'new-secret' }
+        body = '[1]'
+        [task.c]
+        items = 'given'
+        each = { shell = 'true' }
+        [task.d]
+        items = { list = ['a', 'b'] }
+        each = { http = 'https://other.example.org/b?token=new-secret' }
+        ",
+    );
+    let expected = "\
+a: concurrency 1 → 8
+a: repair_attempts 10 → 3
+a: repair_backoff.first 5m → 1h
+a: repair_backoff.factor 2 → 1
+a: repair_backoff.max 6h → 1h
+a: lock none → client:{item}
+a: clears none → off
+a: items given → file /items
+a: each.shell true → false
+a: each.env TOKEN changed
+a: each.timeout 1m → 5s
+a: rate none → 500/s
+a: hours none → 22:00-06:00
+a: op none → on, off
+a: exclusive none → client-auth
+a: when_busy queue → refuse
+a: each.attempts 1 → 3
+a: chunk 1 → 10
+a: max_failures none → 50%
+a: each.backoff.first 1s → 9s
+a: each.backoff.factor 2 → 1
+a: each.backoff.max 1m → 9s
+b: items.args kind changed
+b: each.method POST → PUT
+b: each.http changed
+b: each.headers X-Token added
+b: each.body changed
+c: give_up_after 2d → 36600d
+c: shell true → items given
+d: items list a → list a, b
+d: each.http example.org → other.example.org";
+    assert_eq!(differences(&old, &new).join("\n"), expected);
+    assert_eq!(differences(&new, &new), [""; 0]);
+}
+
+#[test]
 fn long_values_are_cut() {
     let task = |shell: &str| config(&format!("[task.a]\nshell = '{shell}'"));
     let told = differences(&task("true"), &task(&"x".repeat(500)));

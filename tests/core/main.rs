@@ -5,6 +5,7 @@
 #[path = "../sim/random.rs"]
 mod random;
 
+mod batches;
 mod codec;
 mod compatibility;
 mod lifecycle;

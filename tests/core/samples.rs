@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use daybook::core::event::*;
 use daybook::core::id::{JobId, TaskId};
+use daybook::core::indices::Indices;
 use daybook::core::json::Json;
 use daybook::core::lifecycle::JobState;
 use daybook::core::policy::{
     Backoff, BatchPolicy, Dst, MaxFailures, Missed, OnInterrupt, Overlap, TaskPolicy, WhenBusy,
 };
 use daybook::core::repair::{Door, Finding};
+use daybook::core::texts::Texts;
 use daybook::core::time::Timestamp;
 use daybook::core::view::{JobView, Outcome, Progress};
 
@@ -49,6 +51,15 @@ impl Random {
 
     fn json(&mut self) -> Json {
         Json::trusted(serde_json::to_string(&self.text()).unwrap())
+    }
+
+    fn texts(&mut self) -> Texts {
+        let texts: Vec<Box<str>> = (0..self.below(5)).map(|_| self.text()).collect();
+        texts.iter().map(|text| &**text).collect()
+    }
+
+    fn indices(&mut self) -> Indices {
+        Indices::of((0..self.below(9)).map(|_| self.below(40) as u32).collect())
     }
 
     fn occurrence(&mut self) -> Occurrence {
@@ -218,6 +229,24 @@ impl Random {
             .into(),
             SweepFound { findings: r.findings() }.into(),
             ConfigChanged { change: r.text() }.into(),
+            BatchOpened { job: r.job(), task: r.task() }.into(),
+            ItemsAdded { job: r.job(), items: r.texts(), duplicates: r.any() as u32 }.into(),
+            BatchLoaded { job: r.job() }.into(),
+            BatchDropped { job: r.job(), reason: r.text() }.into(),
+            ItemsStarted {
+                job: r.job(),
+                first_run: r.any() as u32,
+                chunk: r.any() as u32,
+                advance: r.below(2) == 0,
+                items: r.indices(),
+            }
+            .into(),
+            ItemsDone { job: r.job(), items: r.indices() }.into(),
+            ItemFailed { job: r.job(), item: r.any() as u32, error: r.text(), retry_at: r.option(Random::at) }.into(),
+            ItemsReturned { job: r.job(), items: r.indices() }.into(),
+            ItemsSkipped { job: r.job(), items: r.indices(), superseded_by: r.option(Random::job) }.into(),
+            OverrideSet { key: r.text(), params: r.json() }.into(),
+            OverrideCleared { key: r.text() }.into(),
         ]
     }
 }

@@ -114,6 +114,31 @@ pub fn event(state: &State, event: &Event, now: Timestamp) -> String {
             format!("{name} by {}: {} found, {} fixed{left}", body.door, body.found, body.fixed)
         }
         Event::ConfigChanged(body) => format!("{name} {}", body.change),
+        Event::BatchOpened(body) => format!("{name} {} {}", body.job, task(body.task)),
+        Event::ItemsAdded(body) => {
+            let items: Vec<&str> = body.items.iter().collect();
+            let twice = if body.duplicates > 0 { format!(" ({} twice)", body.duplicates) } else { String::new() };
+            format!("{name} {} {}{twice}", body.job, items.join(","))
+        }
+        Event::BatchLoaded(body) => format!("{name} {}", body.job),
+        Event::BatchDropped(body) => format!("{name} {}: {}", body.job, body.reason),
+        Event::ItemsStarted(body) => {
+            let how = if body.advance { " ahead" } else { "" };
+            let chunk = if body.chunk > 1 { format!(" by {}", body.chunk) } else { String::new() };
+            format!("{name} {} {}{chunk}{how}", body.job, body.items)
+        }
+        Event::ItemsDone(body) => format!("{name} {} {}", body.job, body.items),
+        Event::ItemFailed(body) => {
+            let again = body.retry_at.map_or(String::new(), |at| format!(", again at {}", clock(at)));
+            format!("{name} {} {}: {}{again}", body.job, body.item, body.error)
+        }
+        Event::ItemsReturned(body) => format!("{name} {} {}", body.job, body.items),
+        Event::ItemsSkipped(body) => {
+            let why = body.superseded_by.map_or("removed".to_owned(), |newer| format!("superseded by {newer}"));
+            format!("{name} {} {}: {why}", body.job, body.items)
+        }
+        Event::OverrideSet(body) => format!("{name} {} {}", body.key, body.params.as_str()),
+        Event::OverrideCleared(body) => format!("{name} {}", body.key),
     }
 }
 

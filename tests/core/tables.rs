@@ -15,7 +15,7 @@ use daybook::core::why;
 
 use crate::words::{Line, duration, instant, policy};
 use crate::world::World;
-use crate::{show, words};
+use crate::{batches, show, words};
 
 macro_rules! tables {
     ($($name:ident,)*) => {
@@ -33,7 +33,7 @@ macro_rules! tables {
 }
 
 tables! {
-    adding, attempts, clocks, interrupts, missed, orphans, overlap, queues, rejections, schedules, stopping, sweeps, tasks,
+    adding, attempts, batches, clocks, interrupts, items, missed, orphans, overlap, queues, rejections, schedules, stopping, sweeps, tasks,
 }
 
 /// More events of a kind in a row than this are shortened.
@@ -52,7 +52,8 @@ fn every_rejection_is_shown() {
     let tables: String = paths().iter().map(|path| std::fs::read_to_string(path).unwrap()).collect();
     for code in Rejection::CODES {
         // Fifty million jobs are too many for a table: a unit test in `decide/job.rs` has it.
-        let shown = tables.contains(&format!("  rejected {code}:")) || *code == "too_many_jobs";
+        let too_many = ["too_many_jobs", "too_many_items", "too_many_overrides"];
+        let shown = tables.contains(&format!("  rejected {code}:")) || too_many.contains(code);
         assert!(shown, "no table shows `rejected {code}`");
     }
 }
@@ -152,6 +153,14 @@ fn run(world: &mut World, text: &str) -> Vec<String> {
             for (option, found) in [("kept", Found::Kept), ("unstarted", Found::Unstarted), ("lost", lost)] {
                 world.found.extend(numbers(option).into_iter().map(|job| (job, found.clone())));
             }
+            if let Some(kept) = line.option("items") {
+                let kept = kept.split(',').map(|it| it.split_once(':').unwrap());
+                let flight = |(job, item): (&str, &str)| {
+                    let job = JobId(job.parse().unwrap());
+                    (job, world.state().batch(job).unwrap().flights[&item.parse::<u32>().unwrap()].run)
+                };
+                world.items_kept = kept.map(flight).collect();
+            }
             let (report, events) = world.boot(line.has("rebooted"));
             (report.findings.iter().map(show::finding).collect(), events)
         }
@@ -186,7 +195,10 @@ fn run(world: &mut World, text: &str) -> Vec<String> {
             let over = || world.past.jobs.iter().rev().find(|job| job.id == line.job()).map(why::finished);
             (why.or_else(over).into_iter().collect(), Vec::new())
         }
-        _ => command(world, &line),
+        _ => match batches::command(world, &line) {
+            Some(followed) => followed,
+            None => command(world, &line),
+        },
     };
     let at = now(world);
     said.into_iter().chain(shorten(events.iter().map(|event| show::event(world.state(), event, at)))).collect()
@@ -206,7 +218,7 @@ fn shorten(events: impl Iterator<Item = String>) -> Vec<String> {
 
 type Followed = (Vec<String>, Vec<Event>);
 
-fn refused(rejection: &Rejection) -> String {
+pub fn refused(rejection: &Rejection) -> String {
     let again = if rejection.retryable() { " (retryable)" } else { "" };
     format!("rejected {}: {rejection}{again}", rejection.code())
 }

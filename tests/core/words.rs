@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use daybook::core::id::JobId;
-use daybook::core::policy::TaskPolicy;
+use daybook::core::policy::{BatchPolicy, MaxFailures, TaskPolicy};
 use daybook::core::time::Timestamp;
 use serde::de::DeserializeOwned;
 
@@ -53,12 +53,14 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Words, and whether each begins with a quote. A quote may also stand behind a `=`.
+/// Words, and whether each begins with a quote. A quote may also stand behind a `=`; between `'` a `"` is itself.
 fn words(text: &str) -> Vec<(String, bool)> {
     let mut found: Vec<(String, bool)> = Vec::new();
-    let (mut quoted, mut fresh) = (false, true);
+    let (mut quoted, mut literal, mut fresh) = (false, false, true);
     for c in text.chars() {
         match c {
+            '\'' if !quoted => literal = !literal,
+            c if literal && !fresh => found.last_mut().unwrap().0.push(c),
             '"' => {
                 if fresh && !quoted {
                     found.push((String::new(), true));
@@ -109,6 +111,14 @@ fn named<T: DeserializeOwned>(word: &str) -> T {
     serde_json::from_value(serde_json::Value::String(word.to_owned())).unwrap_or_else(|error| panic!("{error}"))
 }
 
+fn list(value: &str) -> Vec<String> {
+    value.split(',').map(str::to_owned).collect()
+}
+
+fn batch(policy: &mut TaskPolicy) -> &mut BatchPolicy {
+    policy.batch.get_or_insert_default()
+}
+
 /// A policy from the options of a `task` line, the rest as in `policy`.
 pub fn policy(line: &Line, mut policy: TaskPolicy) -> TaskPolicy {
     let mut schedules = Vec::new();
@@ -134,6 +144,22 @@ pub fn policy(line: &Line, mut policy: TaskPolicy) -> TaskPolicy {
             "concurrency" => policy.concurrency = value.parse().unwrap(),
             "queue_size" => policy.queue_size = value.parse().unwrap(),
             "on_interrupt" => policy.on_interrupt = named(value),
+            "lock" => policy.lock = Some(value.to_owned()),
+            "custom" => policy.custom = value == "yes",
+            "clears" => policy.clears = list(value),
+            "ops" => batch(&mut policy).ops = list(value),
+            "items" => batch(&mut policy).given = value == "given",
+            "exclusive" => batch(&mut policy).exclusive = Some(value.to_owned()),
+            "when_busy" => batch(&mut policy).when_busy = named(value),
+            "tries" => batch(&mut policy).attempts = value.parse().unwrap(),
+            "wait" => batch(&mut policy).backoff.first = duration(value),
+            "chunk" => batch(&mut policy).chunk = value.parse().unwrap(),
+            "max_failures" => {
+                batch(&mut policy).max_failures = Some(match value.strip_suffix('%') {
+                    Some(percent) => MaxFailures::Percent(percent.parse().unwrap()),
+                    None => MaxFailures::Items(value.parse().unwrap()),
+                })
+            }
             other => panic!("`{other}` is no part of a policy: {}", line.text),
         }
     }

@@ -60,6 +60,8 @@ pub struct World {
     pub down: bool,
     /// What the next start finds of attempts.
     pub found: BTreeMap<JobId, Found>,
+    /// What the next start finds of items.
+    pub items_kept: BTreeSet<(JobId, u32)>,
     rows: BTreeSet<(Box<str>, u16, Timestamp)>,
 }
 
@@ -78,6 +80,7 @@ impl World {
             set_back: false,
             down: false,
             found: BTreeMap::new(),
+            items_kept: BTreeSet::new(),
             rows: BTreeSet::new(),
         };
         world.boot(false);
@@ -128,6 +131,7 @@ impl World {
             pid: 1,
             boot_id: format!("boot-{}", self.boot).into(),
             found: std::mem::take(&mut self.found),
+            items: std::mem::take(&mut self.items_kept),
         };
         let tasks = self.tasks.clone().into_iter().collect();
         let sweep = self.machine.boot(self.clock.now(), start, tasks);
@@ -194,7 +198,8 @@ impl World {
         match (before, state(&self.replayed).or(end)) {
             (None, None) => {}
             (None, Some(first)) => {
-                assert!(matches!(event, Event::JobAdded(_)), "{event:?} is about a job that is not there");
+                let is_new = matches!(event, Event::JobAdded(_));
+                assert!(is_new, "{event:?} is about a job that is not there");
                 assert!(matches!(first, JobState::Scheduled | JobState::Available), "a job begins as {first}");
             }
             (Some(before), Some(after)) if before == after => {}

@@ -5,6 +5,10 @@ use serde_json::json;
 use crate::daemon::{Place, touch, until};
 
 const WAIT: &str = "[task.wait]\nshell = 'echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'\n";
+/// Takes its time to end when it is told to.
+const STUBBORN: &str = r#"[task.wait]
+shell = 'trap "echo a >> $DIR/told" TERM; echo a >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done'
+"#;
 
 #[test]
 fn it_waits_for_what_runs_and_a_reload_ends_it() {
@@ -51,6 +55,25 @@ fn with_kill_it_interrupts_what_runs() {
     touch(&place.path("go"));
     assert_eq!(daemon.wait_state(job, "completed")["attempts"], 2);
     place.verify();
+}
+
+#[test]
+fn what_a_drain_has_told_to_end_was_drained_also_after_a_reload() {
+    let place = Place::new(STUBBORN);
+    let daemon = place.start();
+    let job = daemon.add(json!({"task": "wait"}));
+    until("it has begun", || (place.read("begun") == "a\n").then_some(()));
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| place.cli(["drain", "--kill"]));
+        until("it was told to end", || (place.read("told") == "a\n").then_some(()));
+        daemon.post("/v1/reload", json!({}));
+        touch(&place.path("go"));
+        drain.join().unwrap();
+    });
+    daemon.wait_state(job, "completed");
+    let journal = daemon.send("GET", &format!("/v1/journal?job={job}"), "").text();
+    let interrupted = journal.lines().find(|line| line.contains("job_interrupted")).unwrap_or_default();
+    assert!(interrupted.contains("the daemon was drained"), "{journal}");
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Teller {
             pid: self.boots,
             boot_id: "boot".into(),
             found: BTreeMap::new(),
+            items: Default::default(),
         };
         machine.boot(self.clock.now(), start, vec![self.task.clone()]);
         self.machine = Some(machine);

@@ -10,6 +10,7 @@ use daybook::core::id::JobId;
 use daybook::exec::{Identity, Program, Spec};
 use daybook::shim::{Ended, Look, Order, RunFile};
 use rustix::process::{Pid, Signal};
+use std::os::fd::AsFd;
 
 pub const SHIM: &str = env!("CARGO_BIN_EXE_daybook");
 
@@ -78,7 +79,7 @@ impl Bench {
     pub fn start_as(&self, order: &Order, mut command: Command) -> Shim {
         let path = self.path("run");
         let run = RunFile::create(&path).unwrap();
-        command.stdin(order.hand_over().unwrap()).stdout(run.share().unwrap());
+        command.stdin(order.hand_over().unwrap()).stdout(run.as_fd().try_clone_to_owned().unwrap());
         let child = command.spawn().unwrap();
         Shim { child, run: path, output: order.output.clone() }
     }

@@ -3,6 +3,7 @@
 use daybook::exec::{Exit, Outcome};
 use daybook::shim::{Look, RunFile};
 use rustix::process::{Pid, Signal};
+use std::os::fd::AsFd;
 
 use crate::bench::{Bench, SHIM, command, is_running, shell, until};
 
@@ -71,7 +72,9 @@ fn an_order_that_cannot_be_read_is_an_end() {
     let run = RunFile::create(&path).unwrap();
     std::fs::write(bench.path("order"), "no order").unwrap();
     let mut shim = std::process::Command::new(SHIM);
-    shim.arg("shim").stdin(std::fs::File::open(bench.path("order")).unwrap()).stdout(run.share().unwrap());
+    shim.arg("shim")
+        .stdin(std::fs::File::open(bench.path("order")).unwrap())
+        .stdout(run.as_fd().try_clone_to_owned().unwrap());
     drop(run);
     assert!(shim.status().unwrap().success());
     drop(shim);

@@ -1,6 +1,6 @@
 //! The loop that the daemon runs (`engine::run`), over a journal in memory: what is told, when, and what is never told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -88,7 +88,13 @@ fn rig(fault: Option<Fault>, checkpoint_bytes: u64) -> Rig {
     let journal: Box<dyn Journal> = Box::new(Watched { inner, durable: durable.clone(), disk: disk.clone() });
     let starts = Arc::new(Starts { durable, ..Starts::default() });
     let mut machine = Machine::new(Default::default(), true);
-    let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id: "boot".into(), found: BTreeMap::new() };
+    let start = Command::StartDaemon {
+        version: "0".into(),
+        pid: 1,
+        boot_id: "boot".into(),
+        found: BTreeMap::new(),
+        items: BTreeSet::new(),
+    };
     let policy = TaskPolicy { concurrency: 4096, ..TaskPolicy::default() };
     machine.boot(daybook::clock::Clock::now(&SystemClock), start, vec![("task".into(), policy)]);
     let engine = Engine {

@@ -1,7 +1,7 @@
 //! The daemon's loop over a simulated world: gather into one commit while another is in flight, release what waited
 //! for a commit once it is on disk, and stop, be killed and start again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -406,7 +406,13 @@ impl World {
         self.machine = Machine::new(recovered.state, true);
         let before = self.machine.state().picture();
         let boot_id = format!("boot-{}", self.boots).into();
-        let start = Command::StartDaemon { version: "0".into(), pid: 1, boot_id, found: BTreeMap::new() };
+        let start = Command::StartDaemon {
+            version: "0".into(),
+            pid: 1,
+            boot_id,
+            found: BTreeMap::new(),
+            items: BTreeSet::new(),
+        };
         let sweep = self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
         let report = sweep.rest(&mut self.machine);
         checks::healthy(&report);

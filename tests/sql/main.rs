@@ -15,6 +15,7 @@ mod arguments;
 mod base;
 mod deadlock;
 mod ends;
+mod items;
 mod outage;
 mod secrets;
 mod statements;

@@ -4,6 +4,8 @@
 //! bounds from them and draws its hints from them; `etc/daybook.toml` is printed from them, and a test
 //! holds the defaults named here against those of the code. How a value is read is `config::table`'s.
 
+mod batch;
+mod http;
 mod main;
 mod process;
 mod task;
@@ -13,9 +15,10 @@ use std::time::Duration;
 
 use crate::shim::limits::Unit;
 
+pub use batch::{BATCH, EACH, ITEMS};
 pub use main::{BACKOFF, DATABASE, KEEP, LOG_PARTS, MAIN};
 pub use process::{LIMITS, PROCESS};
-pub use task::{CLEAN_LOGS, COLUMNS, DRY_RUN, GENERAL, PASSIVATE_USERS, SQL, TASK};
+pub use task::{CLEAN_LOGS, COLUMNS, DATABASE_NAME, DRY_RUN, GENERAL, PASSIVATE_USERS, SQL, TASK};
 
 /// A table of the config.
 pub struct Section {
@@ -116,10 +119,28 @@ pub enum Kind {
     Table(&'static Section),
     /// A table, or a duration in its place.
     TableOrDuration(&'static Section),
+    /// A table, or in its place text in one of these forms, as with [`Kind::Form`].
+    TableOrForm(&'static Section, &'static [&'static str]),
+    /// `"500/s"`: items in a second, minute, hour or day.
+    Rate,
+    /// `"22:00-06:00"`: hours of the day.
+    Hours,
+    /// A whole number of items from 0 up to this, or a part of all: `"50%"`.
+    ItemsOrPercent { most: u64 },
     /// Tables under free names, each with these keys.
     Tables(&'static Section),
     /// A name that a later version gives a meaning.
     Later,
+}
+
+impl Kind {
+    /// The keys of its table, where it takes one that stands in one line.
+    pub fn inner(&self) -> Option<&'static Section> {
+        match self {
+            Kind::Table(inner) | Kind::TableOrDuration(inner) | Kind::TableOrForm(inner, _) => Some(inner),
+            _ => None,
+        }
+    }
 }
 
 /// How the key is shown in the example file.
@@ -144,6 +165,9 @@ pub enum HandlerKind {
     PassivateUsers,
     CleanLogs,
     Sql,
+    Http,
+    /// Something done with each of many items.
+    Batch,
 }
 
 impl HandlerKind {
@@ -153,6 +177,8 @@ impl HandlerKind {
             HandlerKind::Command => "command",
             HandlerKind::Shell => "shell",
             HandlerKind::Sql => "sql",
+            HandlerKind::Http => "http",
+            HandlerKind::Batch => "items",
             HandlerKind::PassivateUsers | HandlerKind::CleanLogs => "worker",
         }
     }
@@ -166,6 +192,8 @@ impl fmt::Display for HandlerKind {
             HandlerKind::PassivateUsers => "`worker = \"passivate-users\"`",
             HandlerKind::CleanLogs => "`worker = \"clean-logs\"`",
             HandlerKind::Sql => "`sql`",
+            HandlerKind::Http => "`http`",
+            HandlerKind::Batch => "`items`",
         })
     }
 }
@@ -223,6 +251,15 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("rotate", "keep_files"),
     ("delaycompress", "compress_after"),
     ("copytruncate", "action"),
+    ("item", "items"),
+    ("ops", "op"),
+    ("operation", "op"),
+    ("operations", "op"),
+    ("batch_size", "chunk"),
+    ("mutex", "exclusive"),
+    ("window", "hours"),
+    ("throttle", "rate"),
+    ("uri", "url"),
     ("max_size", "size"),
 ];
 
@@ -280,7 +317,8 @@ mod tests {
                 assert!(seen.insert((key.name, handlers)), "{path}.{} is there twice", key.name);
                 assert!(key.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{path}.{}", key.name);
                 assert!(key.doc.ends_with('.'), "{path}.{}: {}", key.name, key.doc);
-                if let Kind::Table(inner) | Kind::Tables(inner) | Kind::TableOrDuration(inner) = key.kind {
+                let tables = if let Kind::Tables(inner) = key.kind { Some(inner) } else { None };
+                if let Some(inner) = key.kind.inner().or(tables) {
                     check(inner, &format!("{path}.{}", key.name));
                 }
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::batch::BATCH;
 use super::process::PROCESS;
 use super::{BACKOFF, HandlerKind, Key, Kind, MILLISECOND, Section, Shown};
 use crate::core::limits;
@@ -12,9 +13,13 @@ const PATH_BYTES_MAX: usize = 4096;
 const IDENTIFIER_BYTES_MAX: usize = 128;
 /// Statements of one task, and bytes of one of them.
 const STATEMENTS_MAX: usize = 100;
-const STATEMENT_BYTES_MAX: usize = 64 * 1024;
+pub(super) const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a condition or an expression in SQL.
 const SQL_BYTES_MAX: usize = 4096;
+/// Bytes of the template of a lock.
+const LOCK_BYTES_MAX: usize = 256;
+/// Operations of one task.
+pub(super) const OPERATIONS_MAX: usize = 64;
 
 const STATEMENTS: &[HandlerKind] = &[HandlerKind::Sql];
 const PASSIVATE: &[HandlerKind] = &[HandlerKind::PassivateUsers];
@@ -23,8 +28,9 @@ const CLEAN: &[HandlerKind] = &[HandlerKind::CleanLogs];
 /// One task.
 pub const TASK: Section = Section {
     doc: "A task under its name: letters, digits, `-`, `_` and `.`, at most 64 of them, a letter or digit first. \
-          It runs exactly one of `command`, `shell`, `sql` and `worker`. Without a `schedule` it only runs jobs that are added.",
-    keys: &[GENERAL, PROCESS, SQL, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, LATER],
+          It runs exactly one of `command`, `shell`, `sql` and `worker`, or has `items` and does with each of them what `each` \
+          says. Without a `schedule` it only runs jobs that are added.",
+    keys: &[GENERAL, PROCESS, SQL, DATABASE_NAME, PASSIVATE_USERS, CLEAN_LOGS, DRY_RUN, BATCH, LATER],
 };
 
 /// Keys of tasks of any handler.
@@ -143,7 +149,8 @@ pub const GENERAL: &[Key] = &[
         "give_up_after",
         Kind::Duration { least: MILLISECOND },
         Shown::Default(r#""2d""#),
-        "A failing job that has been due for this long is discarded, whatever attempts it has left.",
+        "A failing job that has been due for this long is discarded, whatever attempts it has left. A batch has no such \
+         bound unless it is given.",
     ),
     Key::new(
         "on_interrupt",
@@ -172,9 +179,41 @@ pub const GENERAL: &[Key] = &[
         Shown::Default(r#""1MiB""#),
         "Bytes of an attempt's output that are kept; the rest is counted and dropped.",
     ),
+    Key::new(
+        "lock",
+        Kind::Text { bytes_max: LOCK_BYTES_MAX },
+        Shown::Example(r#""client:{args.client}""#),
+        "Names the thing that a job is about: whoever handles that thing, in this task or in another, holds the lock of \
+         this name, and nobody else starts meanwhile. `{args}` stands for the job's arguments and `{args.FIELD}` for one \
+         of them; with `items` it is `{item}`, or `{item.FIELD}` of an item that is JSON, and the default is the name of \
+         the task with the item: `client-auth:{item}`. Default of other tasks: no lock.",
+    ),
+    Key::new(
+        "custom",
+        Kind::Flag,
+        Shown::Default("false"),
+        "`true`: a completed job marks the thing of its `lock` as custom: what the job's argument `params` says, or all its \
+         arguments, are from then on what batches use for this thing. Only for tasks without `items`.",
+    ),
+    Key::new(
+        "clears",
+        Kind::Texts { count_max: OPERATIONS_MAX, bytes_max: limits::TASK_NAME_BYTES_MAX },
+        Shown::Example(r#"["off"]"#),
+        "Operations after which a thing is back at the default, and not custom any more: one of `op`, or what a job \
+         has as its argument `op`.",
+    ),
 ];
 
-/// Keys of tasks that run statements on a database, besides `database`, which `passivate-users` has as well.
+/// The name of a database, for handlers that use one.
+pub const DATABASE_NAME: &[Key] = &[Key::new(
+    "database",
+    Kind::Text { bytes_max: limits::TASK_NAME_BYTES_MAX },
+    Shown::Required(r#""app""#),
+    "The name of a `[databases.NAME]`.",
+)
+.only(&[HandlerKind::PassivateUsers, HandlerKind::Sql])];
+
+/// Keys of tasks that run statements on a database.
 pub const SQL: &[Key] = &[
     Key::new(
         "sql",
@@ -204,13 +243,6 @@ pub const SQL: &[Key] = &[
 
 /// Keys of `worker = "passivate-users"`.
 pub const PASSIVATE_USERS: &[Key] = &[
-    Key::new(
-        "database",
-        Kind::Text { bytes_max: limits::TASK_NAME_BYTES_MAX },
-        Shown::Required(r#""app""#),
-        "The name of a `[databases.NAME]`.",
-    )
-    .only(&[HandlerKind::PassivateUsers, HandlerKind::Sql]),
     Key::new(
         "inactive_after",
         Kind::Duration { least: MILLISECOND },
@@ -387,14 +419,5 @@ pub const DRY_RUN: &[Key] = &[Key::new(
 )
 .only(&[HandlerKind::PassivateUsers, HandlerKind::CleanLogs])];
 
-/// Names of batches and of handlers that this version does not have.
-const LATER: &[Key] = &[
-    Key::later("http"),
-    Key::later("op"),
-    Key::later("items"),
-    Key::later("exclusive"),
-    Key::later("lock"),
-    Key::later("rate"),
-    Key::later("max_failures"),
-    Key::later("each"),
-];
+/// A handler that this version does not have.
+const LATER: &[Key] = &[Key::later("http")];

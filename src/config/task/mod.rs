@@ -1,17 +1,21 @@
 //! A task as the config says it: its policy, which the core decides by, and its handler, which `exec` runs.
 
+mod batch;
 mod clean_logs;
 mod handler;
+mod http;
 mod passivate_users;
 mod policy;
 mod process;
 mod rights;
 mod schedule;
 mod sql;
+mod things;
 
 use std::time::Duration;
 
-use crate::workers::{CleanLogs, PassivateUsers, Sql};
+use crate::workers::{CleanLogs, Http, PassivateUsers, Sql};
+pub use batch::{Batch, Each, Hours, ItemSource, Rate};
 pub use process::{Environment, Process, UMASK_DEFAULT};
 
 use super::table::Table;
@@ -29,7 +33,7 @@ pub struct Task {
     pub handler: Handler,
     /// For people.
     pub description: Option<String>,
-    /// An attempt that runs longer is ended and has failed.
+    /// An attempt that runs longer is ended and has failed; of a batch, a run or repair as a whole.
     pub timeout: Option<Duration>,
     /// The time between TERM and KILL when an attempt is ended.
     pub grace: Duration,
@@ -51,6 +55,8 @@ pub enum Handler {
     Process(Box<Process>),
     /// A built-in worker.
     Worker(WorkerConfig),
+    /// Something done with each of many items.
+    Batch(Box<Batch>),
 }
 
 /// What a [`Process`] executes.
@@ -62,18 +68,23 @@ pub enum Action {
     Shell(String),
 }
 
-/// A built-in worker with what it was told, or what the daemon runs in the same way: statements of `sql`.
+/// A built-in worker with what it was told, or what the daemon runs in the same way: statements of `sql`, and requests.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WorkerConfig {
     PassivateUsers(Box<PassivateUsers>),
     CleanLogs(CleanLogs),
     Sql(Sql),
+    Http(Http),
 }
 
 /// Reads a task; `None` if its handler cannot be told. Databases that it uses are taken down in `uses`.
 pub(super) fn read(table: &Table<'_>, zones: &Zones, uses: &mut Vec<DatabaseUse>) -> Option<Task> {
-    let policy = policy::read(table, zones);
-    let handler = handler::read(table, uses);
+    let batch = table.has("items").then(|| batch::Parts::open(table));
+    let policy = policy::read(table, zones, batch.as_ref());
+    let handler = match &batch {
+        Some(parts) => batch::read(table, parts, uses).map(Box::new).map(Handler::Batch),
+        None => handler::read(table, uses),
+    };
     let description = table.text("description").map(str::to_owned);
     let timeout = table.duration("timeout");
     let grace = table.duration("grace").unwrap_or(Task::GRACE_DEFAULT);

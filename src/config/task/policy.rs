@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use super::schedule::check_schedule;
+use super::{batch, things};
 use crate::config::problem::quoted;
 use crate::config::table::{DurationOrTable, Table};
 use crate::config::value::{Zone, Zones};
+use crate::core::limits;
 use crate::core::policy::{Backoff, Overlap, TaskPolicy};
 
 /// `concurrency` where `overlap = "allow"` and none is given: with 1, nothing would overlap.
 const CONCURRENCY_OF_ALLOW: u32 = 16;
 
-pub(super) fn read(table: &Table<'_>, zones: &Zones) -> TaskPolicy {
+/// `batch`: the parts of a task with items.
+pub(super) fn read(table: &Table<'_>, zones: &Zones, batch: Option<&batch::Parts<'_>>) -> TaskPolicy {
     let zone = zone(table, zones);
     let (from, until) = (table.instant("from", &zone), table.instant("until", &zone));
     if let (Some(from), Some(until)) = (from, until)
@@ -22,8 +25,7 @@ pub(super) fn read(table: &Table<'_>, zones: &Zones) -> TaskPolicy {
     }
     let default = TaskPolicy::default();
     let overlap = table.choice("overlap").unwrap_or(default.overlap);
-    let concurrency = if overlap == Overlap::Allow { CONCURRENCY_OF_ALLOW } else { default.concurrency };
-    TaskPolicy {
+    let mut policy = TaskPolicy {
         schedules: schedules(table),
         dst: table.choice("dst").unwrap_or(default.dst),
         jitter: table.duration("jitter").unwrap_or(default.jitter),
@@ -34,18 +36,30 @@ pub(super) fn read(table: &Table<'_>, zones: &Zones) -> TaskPolicy {
         from,
         until,
         priority: table.integer("priority").and_then(|number| u8::try_from(number).ok()).unwrap_or(default.priority),
-        attempts: count(table, "attempts").unwrap_or(default.attempts),
-        backoff: backoff(table),
-        give_up_after: table.duration("give_up_after").unwrap_or(default.give_up_after),
-        concurrency: count(table, "concurrency").unwrap_or(concurrency),
         queue_size: count(table, "queue_size").unwrap_or(default.queue_size),
         on_interrupt: table.choice("on_interrupt").unwrap_or(default.on_interrupt),
         timezone: zone.name,
-        ..TaskPolicy::default()
+        ..default
+    };
+    let give_up_after = table.duration("give_up_after");
+    match batch {
+        Some(parts) => {
+            batch::decide(table, parts, &mut policy);
+            policy.give_up_after = limits::DURATION_MAX;
+        }
+        None => {
+            let concurrency = if overlap == Overlap::Allow { CONCURRENCY_OF_ALLOW } else { policy.concurrency };
+            policy.attempts = count(table, "attempts").unwrap_or(policy.attempts);
+            policy.backoff = backoff(table, "backoff", policy.backoff);
+            policy.concurrency = count(table, "concurrency").unwrap_or(concurrency);
+        }
     }
+    policy.give_up_after = give_up_after.unwrap_or(policy.give_up_after);
+    things::read(table, &mut policy);
+    policy
 }
 
-fn count(table: &Table<'_>, key: &str) -> Option<u32> {
+pub(super) fn count(table: &Table<'_>, key: &str) -> Option<u32> {
     table.integer(key).and_then(|number| u32::try_from(number).ok())
 }
 
@@ -70,9 +84,8 @@ fn schedules(table: &Table<'_>) -> Vec<String> {
 }
 
 /// A table, or a duration in its place: the same wait each time.
-fn backoff(table: &Table<'_>) -> Backoff {
-    let default = Backoff::default();
-    let inner = match table.duration_or_table("backoff", Duration::from_millis(1)) {
+pub(super) fn backoff(table: &Table<'_>, key: &str, default: Backoff) -> Backoff {
+    let inner = match table.duration_or_table(key, Duration::from_millis(1)) {
         None => return default,
         Some(DurationOrTable::Duration(wait)) => return Backoff { first: wait, factor: 1.0, max: wait, jitter: 0.0 },
         Some(DurationOrTable::Table(inner)) => inner,

@@ -13,22 +13,39 @@ use crate::workers::Sql;
 /// Values in `args`.
 const ARGS_MAX: usize = 100;
 
+/// Reads a query on its own, and where it stands; `None` if there is none, or no database.
+pub(super) fn read_query(table: &Table<'_>) -> Option<(Sql, Vec<Place>)> {
+    let args = arguments(table);
+    let (database, query) = (database(table), table.text("sql"));
+    let place = table.value_place("sql");
+    not_empty(table, query?, place);
+    Some((Sql { database: database?, statements: vec![query?.to_owned()], args, transaction: true }, vec![place]))
+}
+
 /// Reads the handler's keys, and where each statement stands; `None` if there is no statement or no database.
 pub(super) fn read(table: &Table<'_>) -> Option<(Sql, Vec<Place>)> {
+    let args = arguments(table);
+    let transaction = table.flag("transaction").unwrap_or(true);
+    let (database, statements) = (database(table), table.texts("sql"));
+    let (statements, places): (Vec<&str>, Vec<Place>) = statements?.into_iter().unzip();
+    for (statement, place) in statements.iter().zip(&places) {
+        not_empty(table, statement, *place);
+    }
+    let statements = statements.into_iter().map(str::to_owned).collect();
+    Some((Sql { database: database?, statements, args, transaction }, places))
+}
+
+fn database(table: &Table<'_>) -> Option<String> {
     if !table.has("database") {
         table.report_whole("names no database", "add `database`, the name of a `[databases.NAME]`");
     }
-    let args = arguments(table);
-    let transaction = table.flag("transaction").unwrap_or(true);
-    let (database, statements) = (table.text("database"), table.texts("sql"));
-    let (statements, places): (Vec<&str>, Vec<Place>) = statements?.into_iter().unzip();
-    for (statement, place) in statements.iter().zip(&places) {
-        if statement.trim().is_empty() {
-            table.report(*place, "sql", "is empty", "write a statement, as \"delete from sessions where ...\"");
-        }
+    table.text("database").map(str::to_owned)
+}
+
+fn not_empty(table: &Table<'_>, statement: &str, place: Place) {
+    if statement.trim().is_empty() {
+        table.report(place, "sql", "is empty", "write a statement, as \"delete from sessions where ...\"");
     }
-    let statements = statements.into_iter().map(str::to_owned).collect();
-    Some((Sql { database: database?.to_owned(), statements, args, transaction }, places))
 }
 
 fn arguments(table: &Table<'_>) -> BTreeMap<String, Json> {

@@ -8,6 +8,7 @@ use crate::core::policy::OnInterrupt;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
 use crate::core::state::job::Job;
+use crate::core::state::lock::LockKey;
 use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
 use crate::core::view::Progress;
@@ -23,8 +24,20 @@ pub fn next_start(state: &State) -> Option<Event> {
     }
     let task = state.task(*state.index().startable.first()?)?;
     let job = state.index().queues.get(&task.id)?.startable(task)?;
+    let job = first_of_group(state, job).unwrap_or(job);
     let attempt = state.job(job)?.attempts + 1;
     Some(Event::from(AttemptStarted { job, attempt }))
+}
+
+/// Those that wait for the same exclusive group go one after the other, whatever their tasks.
+fn first_of_group(state: &State, id: JobId) -> Option<JobId> {
+    let lock = state.job(id)?.cold.rare().lock.as_ref().filter(|lock| matches!(lock, LockKey::Group(_)))?;
+    let waiting = state.index().awaiting(lock).filter_map(|id| state.job(id)).filter(|job| {
+        let task = state.task(job.task);
+        task.is_some_and(|task| state.index().queues.get(&task.id).is_some_and(|queue| queue.has_room(task)))
+    });
+    let first = waiting.min_by_key(|job| (limits::PRIORITY_MAX.saturating_sub(job.priority), job.id));
+    first.map(|job| job.id)
 }
 
 pub fn tick(state: &State, now: Timestamp, events: &mut Vec<Event>) -> Result<Answer, Rejection> {

@@ -36,7 +36,8 @@ pub fn next(
     let running = running.ok_or(Rejection::StaleAttempt { job: id })?;
     let batch = state.batch(id).ok_or(Rejection::NoBatch { job: id })?;
     let task = state.task(job.task).ok_or(Rejection::NotFound { job: id })?;
-    let nothing = Answer::Items { runs: Vec::new(), wake: None };
+    let under_way = batch.flights.len() as u32;
+    let nothing = Answer::Items { runs: Vec::new(), wake: None, under_way };
     if !batch.loaded || running.stopping.is_some() {
         return Ok(nothing);
     }
@@ -101,12 +102,10 @@ impl<'a> Choice<'a> {
         let ahead = batch.items.todo_from(batch.cursor);
         // A copy, as the choice is written to while it goes through them; the first few thousand of each at most.
         let candidates: Vec<u32> = due.chain(batch.behind.iter().copied()).take(LOOKED_AT_MAX).collect();
-        let mut looked_at = 0;
-        for item in candidates.into_iter().chain(ahead) {
-            if self.chosen.len() == most || looked_at == LOOKED_AT_MAX {
+        for item in candidates.into_iter().chain(ahead).take(LOOKED_AT_MAX) {
+            if self.chosen.len() == most {
                 break;
             }
-            looked_at += 1;
             self.consider(item);
         }
         // What was looked at and is neither begun nor superseded is held by others; more may lie behind it.
@@ -118,7 +117,8 @@ impl<'a> Choice<'a> {
             let items = Indices::of(items);
             events.push(Event::from(ItemsSkipped { job: self.id, items, superseded_by: Some(newer) }));
         }
-        Answer::Items { runs: self.start(chunk, events), wake }
+        let under_way = batch.flights.len() as u32;
+        Answer::Items { runs: self.start(chunk, events), wake, under_way }
     }
 
     fn consider(&mut self, item: u32) {

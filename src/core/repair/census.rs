@@ -18,6 +18,7 @@ pub const NAME: &str = "counters";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     states: [u64; JobState::ALL.len()],
+    /// Jobs that wait for an instant, or for a sweep.
     due: usize,
     interrupted: usize,
     keys: usize,
@@ -29,7 +30,7 @@ impl Census {
     pub fn of(index: &Index) -> Census {
         Census {
             states: JobState::ALL.map(|state| index.in_state(state)),
-            due: index.due.len(),
+            due: index.due.len() + index.repairable.len(),
             interrupted: index.interrupted.len(),
             keys: index.keys_len(),
             queues: index.queues.iter().map(|(task, queue)| (*task, queue.counts())).collect(),

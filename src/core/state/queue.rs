@@ -200,9 +200,14 @@ impl Queue {
         self.added.len() + self.occurring.len() + self.blocked.len()
     }
 
+    /// Whether one more job of the task may run.
+    pub fn has_room(&self, task: &Task) -> bool {
+        task.is_active() && (self.running.len() as u32) < task.policy.concurrency
+    }
+
     /// The job that starts next, if one may start now.
     pub fn startable(&self, task: &Task) -> Option<JobId> {
-        if !task.is_active() || self.running.len() as u32 >= task.policy.concurrency {
+        if !self.has_room(task) {
             return None;
         }
         let blocked = task.policy.overlap != Overlap::Allow && self.running_occurrences > 0;

@@ -1,9 +1,13 @@
 //! The handler `sql`: statements of the config on a named database, with the job's arguments bound to them.
 //!
 //! Its words for users are in `docs/sql.md`. How a statement is taken apart is in `statement`, where the values
-//! come from in `arguments`, and the run itself in `run`. How databases are reached is not known here.
+//! come from in `arguments`, how both are given to a database in `bind`, and the run itself in `run`, on a connection out
+//! of `connections`. `items` reads the items of a batch. How databases are reached is not known here.
 
 mod arguments;
+mod bind;
+mod connections;
+mod items;
 mod run;
 mod statement;
 
@@ -13,6 +17,8 @@ use std::sync::Arc;
 
 use super::{Context, Error, Run, Worker};
 use crate::database::{Database, Kind};
+use connections::Connections;
+pub use items::stream_items;
 use statement::Statement;
 
 /// The key in the config.
@@ -44,9 +50,17 @@ impl fmt::Debug for Sql {
 }
 
 impl Sql {
-    /// The worker that runs it on this database. Connects to nothing yet.
+    /// The worker that runs it on this database, each time on a connection of its own. Connects to nothing yet.
     pub fn worker(self, database: Database) -> Arc<dyn Worker> {
-        Arc::new(Runner { settings: self, database })
+        self.worker_of_items(database, 0)
+    }
+
+    /// The same for the items of a batch, of which up to `concurrency` are handled at once, each by a run: as many
+    /// connections are kept for the next items, until the worker is dropped. After statements that may leave something
+    /// of themselves in a session (`set`, `create`, `lock`, ...) it is closed; what a function or procedure leaves there
+    /// is the next item's.
+    pub fn worker_of_items(self, database: Database, concurrency: usize) -> Arc<dyn Worker> {
+        Arc::new(Runner { settings: self, connections: Connections::new(database, concurrency) })
     }
 
     /// What is wrong with a statement for a database of this kind, if anything is.
@@ -89,7 +103,7 @@ impl Sql {
 
 struct Runner {
     settings: Sql,
-    database: Database,
+    connections: Connections,
 }
 
 impl Worker for Runner {
@@ -98,6 +112,6 @@ impl Worker for Runner {
     }
 
     fn run(&self, context: Context) -> Run<'_> {
-        Box::pin(run::run(&self.settings, &self.database, context))
+        Box::pin(run::run(&self.settings, &self.connections, context))
     }
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::super::{Cancelled, Context, Error};
+use super::bind::{Types, bind};
+use super::connections::{Connections, Open};
 use super::statement::Statement;
 use super::{Sql, arguments};
 use crate::core::limits;
-use crate::database::{self, Connection, Database, Interrupter, Kind, Timeouts, Value};
+use crate::database::{self, Connection, Interrupter, Kind, Timeouts, Value};
 
 /// What the server gets beyond the time of the attempt: its own time-out is for the case that we are gone.
 const BEYOND: Duration = Duration::from_secs(5);
@@ -26,25 +28,26 @@ const AGAIN: Duration = Duration::from_millis(500);
 const SQLITE_LOCK_MAX: Duration = Duration::from_secs(5);
 
 /// Runs once.
-pub(super) async fn run(settings: &Sql, database: &Database, context: Context) -> Result<Json, Error> {
-    let kind = database.kind()?;
+pub(super) async fn run(settings: &Sql, connections: &Connections, context: Context) -> Result<Json, Error> {
+    let kind = connections.kind()?;
     let statements = settings.parse_all(kind)?;
     let arguments = arguments::collect(&statements, &settings.args, &context.args)?;
     let timeouts = timeouts(kind, context.timeout);
-    let connecting = async {
-        let mut connection = database.connect(&timeouts).await?;
-        let interrupter = database.interrupter(&mut connection).await?;
-        Ok::<_, database::Error>((connection, interrupter))
-    };
-    let (connection, interrupter) = tokio::select! {
-        connected = connecting => connected?,
+    let open = tokio::select! {
+        opened = connections.open(kind, &timeouts, statements.len(), settings.transaction) => {
+            opened.inspect_err(|error| connections.failed(error))?
+        }
         () = context.cancelled.set() => return Err(Error::Cancelled { so_far: "nothing done".into() }),
     };
-    let mut session = Session { connection, interrupter, arguments, context: &context, rows: Vec::new() };
+    let mut session = Session { open, arguments, context: &context, rows: Vec::new() };
     let outcome = session.all(settings.transaction, &statements).await;
-    let rows = std::mem::take(&mut session.rows);
-    // Without a commit, that is a rollback.
-    session.connection.close().await;
+    let Session { open, rows, .. } = session;
+    match outcome {
+        // An interrupt that is still on its way must not meet the next run.
+        Ok(()) if !context.cancelled.is_set() => connections.give_back(open, &statements).await,
+        // Without a commit, that is a rollback.
+        Ok(()) | Err(_) => open.connection.close().await,
+    }
     match outcome {
         Ok(()) => Ok(json!({ "rows": rows.iter().sum::<u64>(), "statements": rows })),
         Err(_) if context.cancelled.is_set() => {
@@ -52,7 +55,10 @@ pub(super) async fn run(settings: &Sql, database: &Database, context: Context) -
             let so_far = format!("{} of {} statements done, {kept}", rows.len(), statements.len());
             Err(Error::Cancelled { so_far })
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            connections.failed(&error);
+            Err(error.into())
+        }
     }
 }
 
@@ -63,10 +69,10 @@ fn timeouts(kind: Kind, attempt: Option<Duration>) -> Timeouts {
     Timeouts { statement, lock, ..Timeouts::default() }
 }
 
-/// An open connection with what its statements need.
+/// What the statements of one run need.
 struct Session<'a> {
-    connection: Connection,
-    interrupter: Interrupter,
+    /// In a transaction already, if there is one.
+    open: Open,
     arguments: BTreeMap<&'a str, &'a Json>,
     context: &'a Context,
     /// Of each statement that is done.
@@ -75,34 +81,32 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn all(&mut self, transaction: bool, statements: &[Statement]) -> Result<(), database::Error> {
-        if transaction {
-            self.connection.begin().await?;
-        }
         let of = statements.len();
         for (index, statement) in statements.iter().enumerate() {
             let doing = format!("statement {} of {of} (`{}`)", index + 1, statement.verb);
             self.context.report(index as u64, of as u64, &doing);
-            let rows = self.one(statement, &doing).await?;
+            let rows = self.one(index, statement, &doing).await?;
             self.rows.push(rows);
             self.context.line(&format!("{doing}: {rows} {}", if rows == 1 { "row" } else { "rows" }));
             // The last one without a transaction is done, whoever would have liked it not to be.
             let last = index + 1 == of;
             if self.context.cancelled.is_set() && (transaction || !last) {
-                return Err(self.connection.interrupted(&doing));
+                return Err(self.open.connection.interrupted(&doing));
             }
         }
         if transaction {
-            self.connection.commit().await?;
+            self.open.connection.commit().await?;
         }
         self.context.report(of as u64, of as u64, "done");
         Ok(())
     }
 
     /// Runs a statement to its end, or to that which a cancel makes.
-    async fn one(&mut self, statement: &Statement, doing: &str) -> Result<u64, database::Error> {
-        let running = run_statement(&mut self.connection, statement, &self.arguments, doing);
-        let ended = until_cancelled(running, &self.interrupter, &self.context.cancelled).await;
-        ended.unwrap_or_else(|| Err(self.connection.interrupted(doing)))
+    async fn one(&mut self, index: usize, statement: &Statement, doing: &str) -> Result<u64, database::Error> {
+        let Open { connection, interrupter, types, .. } = &mut self.open;
+        let running = run_statement(connection, statement, &self.arguments, &mut types[index], doing);
+        let ended = until_cancelled(running, interrupter, &self.context.cancelled).await;
+        ended.unwrap_or_else(|| Err(connection.interrupted(doing)))
     }
 }
 
@@ -139,32 +143,16 @@ async fn run_statement(
     connection: &mut Connection,
     statement: &Statement,
     arguments: &BTreeMap<&str, &Json>,
+    types: &mut Types,
     doing: &str,
 ) -> Result<u64, database::Error> {
-    let value = |name: &String| arguments.get(name.as_str()).copied().unwrap_or(&Json::Null);
-    match connection.kind() {
-        Kind::Postgres if !statement.names.is_empty() => {
-            // What each argument has to be follows from the statement, so the server is asked; it also knows how to
-            // read it from a text.
-            let plain = statement.text(|number| format!("${}", number + 1));
-            let types = connection.parameter_types(doing, &plain).await?;
-            let name = |number: usize| types.get(number).map_or("text", String::as_str);
-            let text = statement.text(|number| format!("CAST(CAST(${} AS text) AS {})", number + 1, name(number)));
-            let values = statement.names.iter().enumerate();
-            let values: Vec<Value> = values.map(|(at, name_of)| arguments::as_text(value(name_of), name(at))).collect();
-            connection.execute(doing, &text, &values).await
-        }
-        Kind::Postgres | Kind::Sqlite | Kind::MySql => {
-            let values: Vec<Value> = statement.names.iter().map(|name| arguments::typed(value(name))).collect();
-            let text = statement.text(|_| "?".to_owned());
-            let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check")
-                && text.to_ascii_lowercase().contains("table");
-            if connection.kind() == Kind::MySql && maintains {
-                return maintain(connection, &text, &values, doing).await;
-            }
-            connection.execute(doing, &text, &values).await
-        }
+    let (text, values) = bind(connection, statement, arguments, types, doing).await?;
+    let maintains = matches!(statement.verb.as_str(), "optimize" | "analyze" | "repair" | "check")
+        && text.to_ascii_lowercase().contains("table");
+    if connection.kind() == Kind::MySql && maintains {
+        return maintain(connection, &text, &values, doing).await;
     }
+    connection.execute(doing, &text, &values).await
 }
 
 /// MySQL and MariaDB answer `OPTIMIZE TABLE` and its like with rows, and have their errors in these.

@@ -138,7 +138,7 @@ impl Items {
     /// Appends items as a checkpoint has them; those without a mark are to do.
     pub fn append_marked(&mut self, texts: &Texts, marks: &[Mark]) {
         for (number, text) in texts.iter().enumerate() {
-            if self.len as usize % PIECE == 0 {
+            if (self.len as usize).is_multiple_of(PIECE) {
                 self.pieces.push_back(Arc::default());
             }
             let Some(last) = self.pieces.len().checked_sub(1).and_then(|last| self.pieces.get_mut(last)) else {

@@ -1,0 +1,380 @@
+//! Batches: which handler their items have, and what looks after calls that belong to no run: of items handled ahead of
+//! their turn, and of an earlier daemon. How a run goes is in `daemon::batch`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use tokio::sync::{oneshot, watch};
+
+use super::attempts::{Attempts, Known};
+use super::process::spec;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Batch, Each as EachConfig, Handler, Task};
+use crate::core::command::{Command, Ending, ItemOrder, ItemOutcome};
+use crate::core::effect::{AdvanceItem, StartAttempt};
+use crate::core::id::JobId;
+use crate::core::limits;
+use crate::core::policy::BatchPolicy;
+use crate::core::state::State;
+use crate::daemon::batch::{Call, Each, Orders, Pace, Run, answers, read, report};
+use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
+use crate::shim::Stdin;
+use crate::workers::{self, Cancelled, Worker};
+
+/// Bytes of what one item's process prints that go into the output of the batch.
+const ITEM_OUTPUT_BYTES: usize = 2048;
+
+/// Where lines about items go: the output of the batch's attempt, where there is one.
+type Log = Option<Arc<Lines>>;
+
+impl Attempts {
+    pub(super) fn start_batch(self: &Arc<Self>, attempt: StartAttempt, task: &Task, batch: &Batch) {
+        let cancel = watch::Sender::new(false);
+        self.know(&attempt, Known { lease: None, cancel: Some(cancel.clone()), told: None });
+        let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
+        tokio::spawn(async move {
+            let ending = this.run_batch(&attempt, &task, &batch, cancel.subscribe()).await;
+            let (outputs, job, number) = (this.outputs.clone(), attempt.job, attempt.attempt);
+            let bytes = tokio::task::spawn_blocking(move || outputs.size(job, number)).await.unwrap_or(0);
+            match ending {
+                // The core has ended it, with what is known of its items.
+                None => this.forget(job, number),
+                Some(ending) => {
+                    if bytes > 0 {
+                        this.report(Command::ReportOutput { job, attempt: number, bytes });
+                    }
+                    this.report(Command::ReportEnded { job, attempt: number, ending });
+                }
+            }
+        });
+    }
+
+    /// How a run ended; none if the core has ended it.
+    async fn run_batch(
+        self: &Arc<Self>,
+        attempt: &StartAttempt,
+        task: &Task,
+        batch: &Batch,
+        cancel: watch::Receiver<bool>,
+    ) -> Option<Ending> {
+        let failed = |error: String| Some(Ending::Failed { error: limits::message(error).into() });
+        let (job, number) = (attempt.job, attempt.attempt);
+        let look = move |state: &State| {
+            state.batch(job).map_or((false, 0), |batch| (batch.loaded, batch.flights.len() as u32))
+        };
+        let Ok((is_loaded, others)) = self.engine.read(look).await else { return None };
+        if !is_loaded {
+            let mut stop = cancel.clone();
+            let config = self.config();
+            let read = tokio::select! {
+                read = read(&self.engine, (job, number), &batch.source, &names(attempt), &config) => read,
+                _ = stop.wait_for(|stop| *stop) => return Some(self.stopped(job, number)),
+            };
+            if let Err(error) = read {
+                return failed(error.to_string());
+            }
+        }
+        let log = match Lines::begin(&self.outputs, job, number, task.output_max) {
+            Ok(lines) => Some(Arc::new(lines)),
+            Err(error) => return failed(error.to_string()),
+        };
+        let each = match self.each(task, batch, log) {
+            Ok(each) => each,
+            Err(error) => return failed(error),
+        };
+        let policy = policy(task);
+        let clock = Arc::new(SystemClock);
+        let run = Run {
+            engine: self.engine.clone(),
+            pace: Pace::new(batch.rate, batch.hours, &task.policy.timezone, policy.chunk, clock.now()),
+            clock,
+            orders: Arc::new(orders(job, &attempt.task, &attempt.args, &policy)),
+            attempt: number,
+            each,
+            concurrency: batch.concurrency,
+            chunk: policy.chunk,
+            others,
+            cancel,
+        };
+        match run.run(|| self.told(job, number).is_some()).await {
+            crate::daemon::batch::End::Over => None,
+            crate::daemon::batch::End::Stopped => Some(self.stopped(job, number)),
+        }
+    }
+
+    fn stopped(&self, job: JobId, attempt: u32) -> Ending {
+        match self.told(job, attempt) {
+            Some(why) => Ending::Interrupted { reason: why.into() },
+            None => Ending::Stopped,
+        }
+    }
+
+    fn each(self: &Arc<Self>, task: &Task, batch: &Batch, log: Log) -> Result<Arc<dyn Each>, String> {
+        Ok(match &batch.each {
+            EachConfig::Process(process) => {
+                let spec = Spec { timeout: Some(batch.timeout), ..spec(task, process) };
+                Arc::new(Processes { attempts: self.clone(), spec: Arc::new(spec), log })
+            }
+            EachConfig::Worker(config) => Arc::new(Workers {
+                worker: self.worker(config)?,
+                timeout: batch.timeout,
+                state_dir: self.config().state_dir.clone(),
+                stop: watch::Sender::new(false),
+                log,
+            }),
+        })
+    }
+
+    /// Handles an item ahead of its turn.
+    pub(super) fn advance(self: &Arc<Self>, advance: AdvanceItem) {
+        let AdvanceItem { job, task: name, args, run, item } = advance;
+        let config = self.config();
+        let task = config.tasks.get(&*name);
+        let each = match task.map(|task| (task, &task.handler)) {
+            Some((task, Handler::Batch(batch))) => self.each(task, batch, None).map(|each| (each, policy(task))),
+            Some(_) | None => Err(format!("task `{name}` handles no items any more")),
+        };
+        let (this, items) = (self.clone(), vec![item]);
+        tokio::spawn(async move {
+            let places = items.iter().map(|item| item.place).collect();
+            match each {
+                Ok((each, policy)) => {
+                    let orders = Arc::new(orders(job, &name, &args, &policy));
+                    let outcomes = each.handle(Call { orders, run, items, is_chunk: policy.chunk > 1 }).await;
+                    report(&this.engine, job, run, places, outcomes).await;
+                    each.forget(job, run);
+                }
+                Err(error) => {
+                    let outcomes = vec![ItemOutcome::Failed { error: limits::message(error).into() }];
+                    report(&this.engine, job, run, places, outcomes).await;
+                }
+            }
+        });
+    }
+
+    /// Takes over a call for items of an earlier daemon, which goes on or has ended.
+    pub fn adopt_call(self: &Arc<Self>, earlier: Earlier, items: Vec<ItemOrder>) {
+        let (this, job, run) = (self.clone(), earlier.job, earlier.attempt);
+        let ended = self.await_call(job, run);
+        self.processes.adopt(earlier);
+        tokio::spawn(async move {
+            let outcomes = match ended.await {
+                Ok(ended) => this.came_to(&ended, &items, &None).await,
+                Err(_) => vec![ItemOutcome::Returned; items.len()],
+            };
+            report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await;
+            this.forget_call(job, run);
+        });
+    }
+
+    fn await_call(&self, job: JobId, run: u32) -> oneshot::Receiver<Ended> {
+        let (tell, told) = oneshot::channel();
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).insert((job, run), tell);
+        told
+    }
+
+    fn forget_call(&self, job: JobId, run: u32) {
+        let processes = self.processes.clone();
+        tokio::task::spawn_blocking(move || processes.forget(job, run));
+    }
+
+    /// Hands a report about a call for items to whoever waits for it; any other is given back.
+    pub(super) fn take_call(&self, report: Report) -> Option<Report> {
+        let (job, attempt) = match &report {
+            Report::Spawned { job, attempt, .. } | Report::Lost { job, attempt } => (*job, *attempt),
+            Report::Ended(ended) => (ended.job, ended.attempt),
+        };
+        if attempt < limits::FIRST_RUN {
+            return Some(report);
+        }
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        match report {
+            Report::Spawned { .. } => {}
+            // Whoever waits finds that nobody will tell.
+            Report::Lost { .. } => drop(calls.remove(&(job, attempt))),
+            Report::Ended(ended) => {
+                if let Some(tell) = calls.remove(&(job, attempt)) {
+                    // The run may have been told to leave it to the next daemon.
+                    let _: Result<(), Ended> = tell.send(ended);
+                }
+            }
+        }
+        None
+    }
+
+    /// What became of the items of a call that was a process.
+    async fn came_to(&self, ended: &Ended, items: &[ItemOrder], log: &Log) -> Vec<ItemOutcome> {
+        let printed = match ended.output.kept {
+            0 => String::new(),
+            _ => {
+                let (outputs, job, run) = (self.outputs.clone(), ended.job, ended.attempt);
+                let take = move || outputs.take(job, run, ITEM_OUTPUT_BYTES);
+                tokio::task::spawn_blocking(take).await.unwrap_or_default()
+            }
+        };
+        if let (Some(log), Some(first)) = (log, items.first()) {
+            printed.lines().for_each(|line| log.write(&format!("{}: {line}", first.text)));
+        }
+        match &ended.outcome {
+            Outcome::Succeeded { .. } => {
+                let result = ended.result.as_deref().and_then(|result| serde_json::from_str::<Value>(result).ok());
+                answers(items, result.as_ref())
+            }
+            Outcome::Cancelled | Outcome::Interrupted | Outcome::Lost { .. } => {
+                vec![ItemOutcome::Returned; items.len()]
+            }
+            Outcome::Failed { .. } | Outcome::TimedOut { .. } | Outcome::NotStarted { .. } => {
+                let error = ended.outcome.error().unwrap_or_default();
+                let error = match printed.lines().rev().find(|line| !line.trim().is_empty()) {
+                    Some(last) => format!("{error}: {last}"),
+                    None => error,
+                };
+                vec![ItemOutcome::Failed { error: error.into() }; items.len()]
+            }
+        }
+    }
+}
+
+fn policy(task: &Task) -> BatchPolicy {
+    task.policy.batch.clone().unwrap_or_default()
+}
+
+fn orders(job: JobId, task: &str, args: &crate::core::json::Json, policy: &BatchPolicy) -> Orders {
+    let only = if let [only] = &policy.ops[..] { Some(only.as_str()) } else { None };
+    Orders::of(job, task, args, only)
+}
+
+/// Handles items by a process for each call, which goes on when the daemon ends.
+struct Processes {
+    attempts: Arc<Attempts>,
+    spec: Arc<Spec>,
+    log: Log,
+}
+
+impl Each for Processes {
+    fn handle(&self, call: Call) -> BoxFuture<'static, Vec<ItemOutcome>> {
+        let (attempts, log) = (self.attempts.clone(), self.log.clone());
+        let start = start(&call, &self.spec);
+        let handle = async move {
+            let ended = attempts.await_call(call.orders.job, call.run);
+            attempts.processes.start(start);
+            match ended.await {
+                Ok(ended) => attempts.came_to(&ended, &call.items, &log).await,
+                Err(_) => call.all(ItemOutcome::Returned),
+            }
+        };
+        handle.boxed()
+    }
+
+    fn stop(&self, job: JobId, run: u32) {
+        self.attempts.processes.stop(job, run, Stop::Cancel);
+    }
+
+    fn outlives(&self) -> bool {
+        true
+    }
+
+    fn forget(&self, job: JobId, run: u32) {
+        self.attempts.forget_call(job, run);
+    }
+}
+
+/// A process for one call. A chunk stands on its standard input, one JSON value a line.
+fn start(call: &Call, spec: &Arc<Spec>) -> Start {
+    let mut args = call.args();
+    let mut about = BTreeMap::new();
+    let mut spec = spec.clone();
+    if let Some(op) = &call.orders.op {
+        about.insert("DAYBOOK_OP", op.to_string());
+    }
+    match args.as_object_mut().and_then(|args| args.remove("items")) {
+        Some(Value::Array(items)) => {
+            let lines = items.iter().map(|item| format!("{item}\n")).collect();
+            Arc::make_mut(&mut spec).stdin = Stdin::Text(lines);
+        }
+        Some(_) | None => {
+            about.insert("DAYBOOK_ITEM", call.items.iter().map(|item| item.text.to_string()).collect());
+        }
+    }
+    let attempt = call.items.iter().map(|item| item.attempt).max().unwrap_or(1);
+    about.insert("DAYBOOK_ATTEMPT", attempt.to_string());
+    about.insert("DAYBOOK_RUN", call.run.to_string());
+    Start {
+        job: call.orders.job,
+        attempt: call.run,
+        task: call.orders.task.to_string(),
+        args: args.to_string(),
+        scheduled_at: None,
+        spec,
+        about,
+    }
+}
+
+/// Handles items inside of the daemon: by statements, or requests.
+struct Workers {
+    worker: Arc<dyn Worker>,
+    timeout: Duration,
+    state_dir: std::path::PathBuf,
+    /// Ends all calls.
+    stop: watch::Sender<bool>,
+    log: Log,
+}
+
+impl Each for Workers {
+    fn handle(&self, call: Call) -> BoxFuture<'static, Vec<ItemOutcome>> {
+        let (worker, timeout, mut stop) = (self.worker.clone(), self.timeout, self.stop.subscribe());
+        let log = self.log.clone();
+        let context = workers::Context {
+            job: call.orders.job,
+            attempt: call.items.iter().map(|item| u32::from(item.attempt)).max().unwrap_or(1),
+            args: named(call.args()),
+            now: SystemClock.now().wall,
+            progress: Arc::new(|_, _, _| ()),
+            log: Arc::new(move |line| log.iter().for_each(|log| log.write(line))),
+            state_dir: self.state_dir.clone(),
+            timeout: Some(timeout),
+            cancelled: Cancelled::new(self.stop.subscribe()),
+        };
+        let handle = async move {
+            let run = worker.run(context);
+            let ended = tokio::select! {
+                ended = tokio::time::timeout(timeout, run) => ended,
+                // Dropped, it has done nothing, or nobody knows: it is handled again.
+                _ = stop.wait_for(|stop| *stop) => return call.all(ItemOutcome::Returned),
+            };
+            match ended {
+                Err(_) => call.failed(format!("timed out after {}", humantime::format_duration(timeout))),
+                Ok(Ok(result)) => answers(&call.items, Some(&result)),
+                Ok(Err(workers::Error::Cancelled { .. })) => call.all(ItemOutcome::Returned),
+                Ok(Err(error)) => call.failed(error.to_string()),
+            }
+        };
+        handle.boxed()
+    }
+
+    fn stop(&self, _job: JobId, _run: u32) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// What a query for items may name: the operation, and the parameters.
+fn names(attempt: &StartAttempt) -> BTreeMap<String, Value> {
+    let args = serde_json::from_str::<Value>(attempt.args.as_str()).unwrap_or_default();
+    let args = if let Value::Object(args) = named(args) { args } else { Default::default() };
+    args.into_iter().filter(|(_, value)| !value.is_object()).collect()
+}
+
+/// With the parameters also beside the item, where statements look for names.
+fn named(mut args: Value) -> Value {
+    let params = args.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
+    if let Some(args) = args.as_object_mut() {
+        for (name, value) in params {
+            args.entry(name).or_insert(value);
+        }
+    }
+    args
+}
