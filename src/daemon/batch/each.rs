@@ -28,6 +28,15 @@ impl Orders {
         let op = args.op.or_else(|| only.map(Into::into));
         Orders { job, task: task.into(), op, params: args.params }
     }
+
+    /// The same without an item, as one JSON object: `op` and `params`.
+    pub fn args(&self) -> Value {
+        let mut args = Map::new();
+        args.extend(self.op.as_ref().map(|op| ("op".to_owned(), json!(op))));
+        let params = self.params.as_ref().and_then(|params| serde_json::from_str(params.as_str()).ok());
+        args.extend(params.map(|params: Value| ("params".to_owned(), params)));
+        Value::Object(args)
+    }
 }
 
 /// One call of a handler: an item, or a chunk of them.

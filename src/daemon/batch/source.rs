@@ -1,7 +1,6 @@
 //! Reads the items of a batch that nobody gave: from the config, a file, a query. In lots, each of which the engine has on
 //! disk before the next one is read.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -41,8 +40,8 @@ pub enum Error {
     Refused(#[from] Refusal),
 }
 
-/// Reads all items of a batch on behalf of this attempt, and says to the engine that they are all. `names`: values that a
-/// query may name, besides those of the config.
+/// Reads all items of a batch on behalf of this attempt, and says to the engine that they are all. `names`: an object
+/// of values that a query may name, besides those of the config.
 ///
 /// # Errors
 /// When they cannot be read, one of them cannot be an item, or there are too many. The batch then has some of them, and
@@ -51,7 +50,7 @@ pub async fn read(
     engine: &Handle,
     (job, attempt): (JobId, u32),
     source: &ItemSource,
-    names: &BTreeMap<String, Value>,
+    names: &Value,
     config: &Config,
 ) -> Result<(), Error> {
     let mut lots = Lots { engine, job, attempt, lot: Texts::new() };
@@ -111,12 +110,13 @@ fn wrong(item: &str) -> Option<String> {
     }
 }
 
-async fn read_rows(sql: &Sql, names: &BTreeMap<String, Value>, config: &Config, lots: &Lots<'_>) -> Result<(), Error> {
+async fn read_rows(sql: &Sql, names: &Value, config: &Config, lots: &Lots<'_>) -> Result<(), Error> {
     let database = database(&sql.database, config).map_err(Error::Database)?;
     // The config has exactly one.
     let query = sql.statements.first().map_or("", String::as_str);
     let mut args = sql.args.clone();
-    args.extend(names.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let names = names.as_object().into_iter().flatten().filter(|(_, value)| !value.is_object());
+    args.extend(names.map(|(name, value)| (name.clone(), value.clone())));
     let (engine, job, attempt) = (lots.engine, lots.job, lots.attempt);
     let mut before = 0;
     let take = |lot: Vec<String>| {

@@ -37,7 +37,17 @@ impl Attempts {
         self.know(&attempt, Known { lease: None, cancel: Some(cancel.clone()), told: None });
         let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
         tokio::spawn(async move {
-            let ending = this.run_batch(&attempt, &task, &batch, cancel.subscribe()).await;
+            let run = this.run_batch(&attempt, &task, &batch, cancel.subscribe());
+            tokio::pin!(run);
+            let ending = match tokio::time::timeout(task.timeout.unwrap_or(limits::DURATION_MAX), &mut run).await {
+                Ok(ending) => ending,
+                Err(_) => {
+                    cancel.send_replace(true);
+                    let timeout = humantime::format_duration(task.timeout.unwrap_or_default());
+                    let error = format!("timed out after {timeout}").into();
+                    run.await.map(|_| Ending::Failed { error })
+                }
+            };
             let (outputs, job, number) = (this.outputs.clone(), attempt.job, attempt.attempt);
             let bytes = tokio::task::spawn_blocking(move || outputs.size(job, number)).await.unwrap_or(0);
             match ending {
@@ -63,15 +73,17 @@ impl Attempts {
     ) -> Option<Ending> {
         let failed = |error: String| Some(Ending::Failed { error: limits::message(error).into() });
         let (job, number) = (attempt.job, attempt.attempt);
+        let policy = policy(task);
+        let orders = Arc::new(orders(job, &attempt.task, &attempt.args, &policy));
         let look = move |state: &State| {
             state.batch(job).map_or((false, 0), |batch| (batch.loaded, batch.flights.len() as u32))
         };
         let Ok((is_loaded, others)) = self.engine.read(look).await else { return None };
         if !is_loaded {
             let mut stop = cancel.clone();
-            let config = self.config();
+            let (config, args) = (self.config(), named(orders.args()));
             let read = tokio::select! {
-                read = read(&self.engine, (job, number), &batch.source, &names(attempt), &config) => read,
+                read = read(&self.engine, (job, number), &batch.source, &args, &config) => read,
                 _ = stop.wait_for(|stop| *stop) => return Some(self.stopped(job, number)),
             };
             if let Err(error) = read {
@@ -86,13 +98,12 @@ impl Attempts {
             Ok(each) => each,
             Err(error) => return failed(error),
         };
-        let policy = policy(task);
         let clock = Arc::new(SystemClock);
         let run = Run {
             engine: self.engine.clone(),
             pace: Pace::new(batch.rate, batch.hours, &task.policy.timezone, policy.chunk, clock.now()),
             clock,
-            orders: Arc::new(orders(job, &attempt.task, &attempt.args, &policy)),
+            orders,
             attempt: number,
             each,
             concurrency: batch.concurrency,
@@ -361,18 +372,12 @@ impl Each for Workers {
     }
 }
 
-/// What a query for items may name: the operation, and the parameters.
-fn names(attempt: &StartAttempt) -> BTreeMap<String, Value> {
-    let args = serde_json::from_str::<Value>(attempt.args.as_str()).unwrap_or_default();
-    let args = if let Value::Object(args) = named(args) { args } else { Default::default() };
-    args.into_iter().filter(|(_, value)| !value.is_object()).collect()
-}
-
-/// With the parameters also beside the item, where statements look for names.
+/// With the parameters, and the fields of an item that is JSON, also beside them: where statements and addresses look for
+/// names. The parameters go first.
 fn named(mut args: Value) -> Value {
-    let params = args.get("params").and_then(Value::as_object).cloned().unwrap_or_default();
+    let fields = ["params", "item"].map(|of| args.get(of).and_then(Value::as_object).cloned().unwrap_or_default());
     if let Some(args) = args.as_object_mut() {
-        for (name, value) in params {
+        for (name, value) in fields.into_iter().flatten() {
             args.entry(name).or_insert(value);
         }
     }
