@@ -21,7 +21,12 @@ fn all_clients_are_turned_on_modified_and_turned_off(base: &Base) {
     assert_eq!(site.number("select count(*) from auth_log where op = 'modify'"), CLIENTS);
 
     let off = site.batch("client-auth", 1..=CLIENTS, &["--op", "off"]);
+    until("three hundred are over", || (over(&daemon.get(&format!("/v1/batches/{off}"))) >= 300).then_some(()));
+    // A stop waits for those whose turn it is, and for no others: nobody is handled twice.
+    daemon.stop();
+    let daemon = site.start();
     site.wait(&daemon, off, "completed");
+    assert_eq!(site.number("select count(*) from auth_log where op = 'off'"), CLIENTS);
     assert_eq!(site.clients("auth = 'off' and code_length = 0"), CLIENTS);
     assert_eq!(site.daybook(&["item", "overrides", "--json"]), "");
     daemon.stop();

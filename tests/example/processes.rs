@@ -51,7 +51,9 @@ fn what_is_being_handled_goes_on_without_the_daemon() {
         let mut daemon = site.start();
         let on = in_the_middle(&site, &daemon);
         daemon.signal(signal);
+        // A stop waits for none of them: there is nobody who would let them go on.
         daemon.wait_exit();
+        assert_eq!(site.place.read("handled").lines().count(), 14);
         site.open();
         drop(daemon);
         let daemon = site.start();

@@ -60,7 +60,8 @@ impl<'b> Site<'b> {
             .collect();
         assert!(config.contains("url = \"sqlite://app.db\""), "the example has another database");
         let config = config.replace("sqlite://app.db", &base.url());
-        place.configure("", &config);
+        // No stop has to wait that long.
+        place.configure("stop_timeout = \"1h\"", &config);
         let text = fs::read_to_string(place.config_file()).unwrap();
         fs::write(place.config_file(), text.replace("every = \"1h\"", &format!("every = \"{every}\""))).unwrap();
         Site { base, place }

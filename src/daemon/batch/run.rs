@@ -186,9 +186,10 @@ impl Run {
                 }
                 Happened::Time => {}
                 Happened::Stop => {
-                    stopping = true;
                     under.give_back();
-                    self.stop(&mut under, shuts_down()).await;
+                    // Who asks a second time has waited for long enough.
+                    self.stop(&mut under, shuts_down(), stopping).await;
+                    stopping = true;
                 }
             }
         }
@@ -218,24 +219,35 @@ impl Run {
                 None => std::future::pending().await,
             }
         };
+        let cancel = &mut self.cancel;
+        let stop = async {
+            let asked = match stopping {
+                false => cancel.wait_for(|cancel| *cancel).await.map(drop),
+                true => cancel.changed().await,
+            };
+            if asked.is_err() {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             biased;
             Some(Ok(ended)) = under.calls.join_next(), if !under.calls.is_empty() => Happened::Ended(ended),
             answer = answer => Happened::Answered(answer),
-            _ = self.cancel.wait_for(|cancel| *cancel), if !stopping => Happened::Stop,
+            () = stop => Happened::Stop,
             () = time => Happened::Time,
         }
     }
 
-    /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself.
-    async fn stop(&mut self, under: &mut Under, shuts_down: bool) {
+    /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself, until
+    /// it is asked `again`.
+    async fn stop(&mut self, under: &mut Under, shuts_down: bool, again: bool) {
         match (shuts_down, self.each.outlives()) {
             (true, true) => {
                 under.calls.shutdown().await;
                 under.going.clear();
             }
-            (true, false) => {}
-            (false, _) => under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run)),
+            (true, false) if !again => {}
+            (true | false, _) => under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run)),
         }
     }
 

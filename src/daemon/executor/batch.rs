@@ -35,7 +35,7 @@ type Log = Option<Arc<Lines>>;
 impl Attempts {
     pub(super) fn start_batch(self: &Arc<Self>, attempt: StartAttempt, task: &Task, batch: &Batch) {
         let cancel = watch::Sender::new(false);
-        self.know(&attempt, Known { lease: None, cancel: Some(cancel.clone()), told: None });
+        self.know(&attempt, Known { cancel: Some(cancel.clone()), is_batch: true, ..Known::default() });
         let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
         tokio::spawn(async move {
             let run = this.run_batch(&attempt, &task, &batch, cancel.subscribe());
