@@ -136,8 +136,9 @@ impl<'b> Site<'b> {
     #[track_caller]
     pub fn item(&self, batch: u64, item: i64) -> Value {
         let items = self.daybook(&["batch", "items", &batch.to_string(), "--json"]);
-        let rows = items.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        rows.into_iter().find(|row| row["item"] == item.to_string()).unwrap()
+        let mut rows = items.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let item = item.to_string();
+        rows.find(|row| row["item"] == *item).unwrap()
     }
 
     /// Waits until the batch is in this state, and answers it.
