@@ -116,9 +116,10 @@ pub enum Command {
         attempt: Option<u32>,
         items: Texts,
     },
-    /// All items are in. `add`: the job of a batch whose items were given.
+    /// All items are in. `attempt`: the one that has read them; `add`: the job of a batch whose items were given.
     LoadBatch {
         job: JobId,
+        attempt: Option<u32>,
         add: Option<AddJob>,
     },
     /// The items that were to be given will not come.

@@ -225,7 +225,7 @@ impl Machine {
 
     /// All items of a batch that were to be given have come: it becomes a job.
     pub fn load_batch(&mut self, job: JobId, add: AddJob, lookup: &dyn Lookup) -> Result<(JobId, bool), Rejection> {
-        self.add_by(|add| Command::LoadBatch { job, add: Some(add) }, add, lookup)
+        self.add_by(|add| Command::LoadBatch { job, attempt: None, add: Some(add) }, add, lookup)
     }
 
     /// What the run of a batch begins next; nothing while nothing is to be started.

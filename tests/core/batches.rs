@@ -36,7 +36,7 @@ pub fn command(world: &mut World, line: &Line) -> Option<Followed> {
             let (answer, events) = world.act(|machine, past| machine.load_batch(line.job(), add, past));
             return Some((said(answer), events));
         }
-        "loaded" => Command::LoadBatch { job: line.job(), add: None },
+        "loaded" => Command::LoadBatch { job: line.job(), attempt: Some(attempt(world, line)), add: None },
         "drop" => Command::DropBatch { job: line.job(), reason: "the client went away".into() },
         "next" => return Some(next(world, line)),
         "done" | "broke" | "back" => {

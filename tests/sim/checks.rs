@@ -17,6 +17,7 @@ use daybook::core::time::Timestamp;
 use daybook::engine::machine::Sealed;
 
 use crate::clients::{STEADY, STEADY_SCHEDULE};
+use crate::laws::{self, Course};
 use crate::world::Told;
 
 /// What the world knows to be on disk, and what it was told.
@@ -53,6 +54,11 @@ impl Model {
         assert!(self.started.insert((job, attempt)), "attempt {job}.{attempt} is ordered twice");
     }
 
+    /// Whether a client was told that it is there.
+    pub fn was_added(&self, job: JobId) -> bool {
+        self.added.contains(&job)
+    }
+
     pub fn hear(&mut self, told: Told) {
         match told {
             Told::Added { job, created, key } => {
@@ -65,7 +71,7 @@ impl Model {
                 }
             }
             Told::Cancelled(job) => drop(self.cancelled.insert(job)),
-            Told::Other(_) => {}
+            Told::Opened { .. } | Told::Other(_) => {}
         }
     }
 
@@ -103,6 +109,7 @@ pub fn healthy(report: &Report) {
         "undecided-occurrences",
         "past-timers",
         "orphaned-jobs",
+        "failed-batches",
         "projections-behind",
     ];
     let strange: Vec<_> = report.findings.iter().filter(|it| !expected.contains(&&*it.invariant)).collect();
@@ -149,14 +156,19 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
     let mut state = State::default();
     let mut replayed = Vec::new();
     let mut steady = None;
+    let (mut course, mut jobs) = (Course::default(), BTreeSet::new());
     let (mut cancelled, mut ever_cancelled) = (BTreeSet::new(), BTreeSet::new());
     let (mut keys, mut started, mut revived) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::<JobId, u32>::new());
     for (commit, seq) in model.commits.iter().zip(1..) {
         assert_eq!(commit.seq, Seq(seq), "a commit is missing");
         for event in codec::events(&commit.payload).unwrap() {
+            course.before(&state, &event);
             match &event {
                 Event::JobAdded(added) => {
-                    assert_eq!(added.job.0, state.scalars().last_job.0 + 1, "numbers are given in order");
+                    let opened = state.batch(added.job).is_some_and(|batch| batch.given && !batch.loaded);
+                    let next = added.job.0 == state.scalars().last_job.0 + 1;
+                    assert!(opened != next && state.job(added.job).is_none(), "numbers are given in order: {added:?}");
+                    jobs.insert(added.job);
                     if let Some(key) = &added.key {
                         assert!(keys.insert(key.clone()), "key `{key}` was given to two jobs");
                     }
@@ -189,6 +201,7 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
             state.apply(&event, commit.at);
         }
         state.committed(commit.seq, commit.at);
+        course.after(&state);
     }
     assert_eq!(state.durable(), &model.durable, "a replay comes to another state");
     assert_eq!(rows, replayed, "the projections are not those of a replay");
@@ -206,7 +219,8 @@ pub fn at_the_end(model: &Model, rows: Vec<(Seq, Row)>, once: bool) {
             }
         }
     }
-    for job in (1..=state.scalars().last_job.0).map(JobId) {
+    laws::at_the_end(&state, &ends);
+    for job in jobs {
         let ended = ends.get(&job).map_or(0, Vec::len) as u32;
         assert_eq!(ended, 1 + revived.get(&job).copied().unwrap_or(0), "job {job} has {ended} ends");
     }

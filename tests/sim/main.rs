@@ -5,6 +5,9 @@
 //! |---|---|
 //! | `world.rs` | the daemon's loop, as `engine::run` has it, and what happens to it |
 //! | `clients.rs` | what clients and operators ask for |
+//! | `perform.rs` | how it is asked |
+//! | `items.rs` | runs of batches, and calls that handle their items |
+//! | `laws.rs` | what must hold of batches and locks, always |
 //! | `executor.rs` | attempts that succeed, fail, hang, are slow, report twice or late |
 //! | `past.rs` | the history in memory, which loses what it had not written |
 //! | `checks.rs` | what must hold, after a crash and at the end |
@@ -16,7 +19,10 @@
 mod checks;
 mod clients;
 mod executor;
+mod items;
+mod laws;
 mod past;
+mod perform;
 mod random;
 mod real_loop;
 mod sweep;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use daybook::core::id::{JobId, Seq};
+use daybook::core::lifecycle::JobState;
 use daybook::core::projection::Row;
 use daybook::core::time::Timestamp;
 use daybook::core::view::JobView;
@@ -37,6 +38,11 @@ impl Past {
 
     pub fn rows(&self) -> Vec<(Seq, Row)> {
         self.0.borrow().rows.clone()
+    }
+
+    /// Whether the job was given up the last time that it ended.
+    pub fn was_discarded(&self, id: JobId) -> bool {
+        self.newest_job(|job| job.id == id).is_some_and(|job| job.state == JobState::Discarded)
     }
 
     fn newest_job(&self, is_it: impl Fn(&JobView) -> bool) -> Option<JobView> {

@@ -1,15 +1,16 @@
 //! The daemon's loop over a simulated world: gather into one commit while another is in flight, release what waited
 //! for a commit once it is on disk, and stop, be killed and start again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use daybook::clock::{Clock, Now, SimulatedClock};
-use daybook::core::command::Command;
+use daybook::core::command::{AddJob, Answer, Command};
 use daybook::core::effect::Effect;
 use daybook::core::id::{JobId, Seq};
 use daybook::core::policy::TaskPolicy;
+use daybook::core::rejection::Rejection;
 use daybook::core::state::{Durable, picture};
 use daybook::core::time::Timestamp;
 use daybook::engine::machine::{Machine, Sealed};
@@ -20,6 +21,7 @@ use daybook::journal::{Disk, Epoch, Journal, Keep, MemoryJournal};
 use crate::checks::{self, Model};
 use crate::clients::{self, Ask, Config};
 use crate::executor::Executor;
+use crate::laws;
 use crate::past::Past;
 use crate::random::Random;
 use crate::sweep::Pass;
@@ -49,8 +51,27 @@ pub enum Told {
         key: Option<Box<str>>,
     },
     Cancelled(JobId),
+    /// Its items are to come.
+    Opened {
+        job: JobId,
+        add: Box<AddJob>,
+    },
     /// Anything else: it counts for the hash.
     Other(#[expect(dead_code, reason = "shown, and so hashed, by Debug")] String),
+}
+
+/// What a run of a batch is told, once it is on disk.
+pub enum Answered {
+    Next {
+        job: JobId,
+        attempt: u32,
+        answer: Result<Answer, Rejection>,
+    },
+    /// How a call ended.
+    Known {
+        job: JobId,
+        run: u32,
+    },
 }
 
 /// A commit on its way to the disk, and the state as of it.
@@ -70,18 +91,22 @@ enum Fate {
 
 pub struct World {
     mode: Mode,
-    random: Random,
+    pub random: Random,
     clock: SimulatedClock,
-    config: Config,
-    machine: Machine,
+    pub config: Config,
+    pub machine: Machine,
     journal: MemoryJournal,
-    past: Past,
+    pub past: Past,
     flight: Option<Flight>,
-    executor: Executor,
+    pub executor: Executor,
     /// The sweep that runs.
     pass: Option<Pass>,
-    model: Model,
-    told: Arc<Mutex<Vec<Told>>>,
+    pub model: Model,
+    /// What runs of batches are answered, once it is on disk.
+    pub answered: Arc<Mutex<Vec<Answered>>>,
+    /// Batches whose items are still to come, and what their job is to be.
+    pub opened: Vec<(JobId, AddJob)>,
+    pub told: Arc<Mutex<Vec<Told>>>,
     /// A picture that is being written: its checksum, and in how many steps it is done.
     checkpoint: Option<(Durable, u64, u64)>,
     boots: u32,
@@ -105,12 +130,14 @@ impl World {
             executor: Executor::default(),
             pass: None,
             model: Model::default(),
+            answered: Arc::default(),
+            opened: Vec::new(),
             told: Arc::default(),
             checkpoint: None,
             boots: 0,
             hash: 0,
         };
-        world.boot(Disk::default(), true);
+        world.boot(Disk::default(), true, Executor::default());
         world
     }
 
@@ -124,11 +151,11 @@ impl World {
         self.hash
     }
 
-    fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         self.clock.now()
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    pub fn note(&mut self, bytes: &[u8]) {
         self.hash = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.hash);
     }
 
@@ -197,10 +224,7 @@ impl World {
             return;
         }
         self.machine.begin(self.clock.now());
-        for report in reports {
-            let _: Result<_, _> = self.machine.run(&report);
-            self.machine.reply(Box::new(|| ()));
-        }
+        reports.into_iter().for_each(|report| self.report(report));
         for ask in asks {
             self.perform(ask);
         }
@@ -222,49 +246,6 @@ impl World {
         }
     }
 
-    fn perform(&mut self, ask: Ask) {
-        let (machine, past) = (&mut self.machine, &self.past);
-        let told = match ask {
-            Ask::Add(jobs) => {
-                let add = |job: daybook::core::command::AddJob| {
-                    let key = job.key.clone();
-                    match machine.add(job, past) {
-                        Ok((job, created)) => Told::Added { job, created, key },
-                        Err(rejection) => Told::Other(rejection.to_string()),
-                    }
-                };
-                jobs.into_iter().map(add).collect()
-            }
-            Ask::Cancel(job) => match machine.run(&Command::CancelJob { job, reason: "asked to".into() }) {
-                Ok(_) => vec![Told::Cancelled(job)],
-                Err(rejection) => vec![Told::Other(rejection.to_string())],
-            },
-            Ask::Retry(job) => match machine.retry(job, past) {
-                Ok(_) => vec![Told::Other(format!("{job} retried"))],
-                Err(rejection) => {
-                    let known = job <= machine.state().scalars().last_job && job > JobId(0);
-                    assert!(!known || rejection.code() != "not_found", "job {job} was added, and is nowhere");
-                    vec![Told::Other(rejection.to_string())]
-                }
-            },
-            Ask::Pause(task) => vec![Told::Other(format!("{:?}", machine.run(&Command::PauseTask { task })))],
-            Ask::Resume(task) => vec![Told::Other(format!("{:?}", machine.run(&Command::ResumeTask { task })))],
-            Ask::Reload(config) => {
-                self.config = config.clone();
-                vec![Told::Other(format!("{:?}", machine.define(config.into_iter().collect())))]
-            }
-            Ask::Sweep { dry_run } => {
-                let projections = vec![("history", past.applied())];
-                let report = machine.sweep(dry_run, projections);
-                checks::healthy(&report);
-                vec![Told::Other(format!("{report:?}"))]
-            }
-            Ask::Look => vec![Told::Other(machine.state().jobs().len().to_string())],
-        };
-        let tell = self.told.clone();
-        self.machine.reply(Box::new(move || tell.lock().unwrap().extend(told)));
-    }
-
     /// Ends the gathering. A commit with events goes on its way; one without waits for nothing.
     fn seal(&mut self) {
         let Some(sealed) = self.machine.seal() else { return };
@@ -272,6 +253,7 @@ impl World {
             return self.release(sealed.release);
         }
         let picture = self.machine.state().picture();
+        laws::of_state(self.machine.state());
         self.flight = Some(Flight { sealed, picture });
     }
 
@@ -313,15 +295,25 @@ impl World {
             match effect {
                 Effect::StartAttempt(start) => {
                     self.model.start(start.job, start.attempt);
-                    self.executor.start(start.job, start.attempt, awake, &mut self.random);
+                    self.start(start.job, start.attempt);
                 }
-                Effect::StopAttempt { job, attempt } => self.executor.stop(job, attempt, awake, &mut self.random),
+                Effect::StopAttempt { job, attempt } => {
+                    let is_batch = self.machine.state().job(job).is_some_and(|job| job.is_batch);
+                    self.executor.stop((job, attempt), is_batch, awake, &mut self.random);
+                }
+                Effect::AdvanceItem(advance) => {
+                    self.executor.advance(advance, self.machine.state(), awake, &mut self.random);
+                }
             }
         }
         release.replies.drain(..).for_each(|reply| reply());
+        self.hear_answers();
         let told = std::mem::take(&mut *self.told.lock().unwrap());
         for told in told {
             self.note(format!("{told:?}").as_bytes());
+            if let Told::Opened { job, add } = &told {
+                self.opened.push((*job, (**add).clone()));
+            }
             self.model.hear(told);
         }
     }
@@ -388,35 +380,44 @@ impl World {
     fn restart(&mut self, disk: Disk) {
         self.past.crash();
         self.told.lock().unwrap().clear();
+        self.answered.lock().unwrap().clear();
+        self.opened.clear();
         self.flight = None;
         self.checkpoint = None;
-        self.executor = Executor::default();
+        let before = std::mem::take(&mut self.executor);
         self.pass = None;
         self.clock.pass(Duration::from_millis(self.random.below(90_000)));
         let rebooted = self.random.once_in(3);
-        self.boot(disk, rebooted);
+        self.boot(disk, rebooted, before);
     }
 
-    fn boot(&mut self, disk: Disk, rebooted: bool) {
+    /// `before`: what the executor of the last daemon knew; processes for items live on, unless the machine went down.
+    fn boot(&mut self, disk: Disk, rebooted: bool, before: Executor) {
         self.boots += u32::from(rebooted);
         let (journal, _) = MemoryJournal::open(disk).unwrap();
         self.journal = journal;
         let recovered = recover(&*self.journal.reader(), &*self.journal.upkeep(), &self.past).unwrap();
         checks::recovered(&self.model, &recovered.state, self.past.rows());
         self.machine = Machine::new(recovered.state, true);
-        let before = self.machine.state().picture();
+        let earlier = self.machine.state().picture();
         let boot_id = format!("boot-{}", self.boots).into();
+        let kept = match rebooted {
+            true => BTreeMap::new(),
+            false => before.items.survivors(self.machine.state(), &mut self.random),
+        };
         let start = Command::StartDaemon {
             version: "0".into(),
             pid: 1,
             boot_id,
             found: BTreeMap::new(),
-            items: BTreeSet::new(),
+            items: kept.keys().copied().collect(),
         };
         let sweep = self.machine.boot(self.clock.now(), start, self.config.clone().into_iter().collect());
         let report = sweep.rest(&mut self.machine);
         checks::healthy(&report);
-        checks::booted(&before, self.machine.state(), self.clock.now().wall);
+        checks::booted(&earlier, self.machine.state(), self.clock.now().wall);
+        let awake = self.now().awake;
+        self.executor.adopt(kept, awake, &mut self.random);
         self.seal();
         self.land();
     }
@@ -436,6 +437,8 @@ impl World {
             executor: Executor::default(),
             pass: None,
             model,
+            answered: Arc::default(),
+            opened: Vec::new(),
             told: Arc::default(),
             checkpoint: None,
             boots: self.boots,
@@ -451,21 +454,23 @@ impl World {
         if self.mode == Mode::Cut {
             self.mode = Mode::Branch; // a branch of its own would bring back the schedule that is taken away here
         }
+        self.config.extend(clients::missing(&self.config, &mut self.random));
         for policy in self.config.values_mut() {
             *policy = TaskPolicy { schedules: Vec::new(), queue_size: 1000, ..policy.clone() };
-        }
-        for task in 0..3 {
-            let policy = self.config.get(clients::STEADY).unwrap().clone();
-            self.config.entry(format!("task-{task}").into()).or_insert(policy);
         }
         let config = self.config.clone();
         self.turn(Vec::new());
         self.land();
-        let mut asks = vec![Ask::Reload(config)];
-        asks.extend((0..3).map(|task| Ask::Resume(format!("task-{task}").into())));
+        let mut asks = vec![Ask::Reload(config.clone())];
+        asks.extend(config.into_keys().map(Ask::Resume));
         self.turn(asks);
+        self.abandon_all();
         let mut rounds = 0;
-        while !self.machine.state().jobs().is_empty() || self.flight.is_some() || self.machine.is_gathering() {
+        while !self.machine.state().jobs().is_empty()
+            || !self.unfinished().is_empty()
+            || self.flight.is_some()
+            || self.machine.is_gathering()
+        {
             self.land();
             let state = self.machine.state();
             let held: Vec<JobId> = state.index().interrupted.iter().copied().collect();
@@ -473,14 +478,27 @@ impl World {
                 state.durable().running.iter().map(|(id, running)| (*id, running.attempt)).collect();
             let awake = self.now().awake;
             for (job, attempt) in running {
-                self.executor.start(job, attempt, awake, &mut self.random);
+                self.start_again(job, attempt);
             }
+            self.executor.finish_calls(awake, &mut self.random);
             self.clock.pass(Duration::from_secs(10));
-            self.turn(held.into_iter().map(Ask::Retry).collect());
+            let mut asks: Vec<Ask> = held.into_iter().map(Ask::Retry).collect();
+            // It leaves a trace each time.
+            asks.extend((!self.machine.state().jobs().is_empty()).then_some(Ask::Sweep { dry_run: false }));
+            asks.extend(self.unfinished().into_iter().map(Ask::Retry));
+            self.turn(asks);
             rounds += 1;
-            assert!(rounds < 20_000, "it does not come to rest: {:?}", self.machine.state().jobs().iter().next());
+            let left = (self.machine.state().jobs().iter().next(), self.unfinished());
+            assert!(rounds < 20_000, "it does not come to rest: {left:?}");
         }
         self.past.flush();
+    }
+
+    /// Batches that were given up, and not by a person.
+    fn unfinished(&self) -> Vec<JobId> {
+        let state = self.machine.state();
+        let over = state.batches().filter(|(id, _)| state.job(*id).is_none());
+        over.filter(|(id, _)| self.past.was_discarded(*id)).map(|(id, _)| id).collect()
     }
 }
 

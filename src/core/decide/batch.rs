@@ -99,7 +99,7 @@ pub fn add_items(
 fn unloaded(state: &State, id: JobId, attempt: Option<u32>) -> Result<&Batch, Rejection> {
     let batch = state.batch(id).filter(|batch| !batch.loaded).ok_or(Rejection::NoBatch { job: id })?;
     match (attempt, state.running(id)) {
-        (None, _) if state.job(id).is_none() => Ok(batch),
+        (None, _) if batch.given && state.job(id).is_none() => Ok(batch),
         (Some(attempt), Some(running)) if running.attempt == attempt => Ok(batch),
         (Some(_) | None, Some(_) | None) => Err(Rejection::StaleAttempt { job: id }),
     }
@@ -109,11 +109,12 @@ fn unloaded(state: &State, id: JobId, attempt: Option<u32>) -> Result<&Batch, Re
 pub fn load(
     state: &State,
     id: JobId,
+    attempt: Option<u32>,
     add: Option<&AddJob>,
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
-    let batch = state.batch(id).filter(|batch| !batch.loaded).ok_or(Rejection::NoBatch { job: id })?;
+    let batch = unloaded(state, id, attempt)?;
     let mut answer = Answer::Done;
     if let Some(add) = add {
         answer = job::add_as(state, add, Some(id), now, events)?;
@@ -130,8 +131,7 @@ pub fn load(
 
 /// The oldest batches that are over lose their items, as far as there are too many.
 fn forget(state: &State, more: usize, events: &mut Vec<Event>) {
-    let over =
-        || state.batches().filter(|(id, batch)| batch.loaded && !is_open(state, *id) && batch.flights.is_empty());
+    let over = || state.batches().filter(|(id, batch)| !is_open(state, *id) && batch.flights.is_empty());
     let mut kept: usize = over().map(|(_, batch)| batch.items.len() as usize).sum();
     for (id, batch) in over() {
         if kept + more.min(limits::ITEMS_KEPT_MAX / 2) <= limits::ITEMS_KEPT_MAX {
@@ -145,7 +145,7 @@ fn forget(state: &State, more: usize, events: &mut Vec<Event>) {
 
 /// Whether items of the batch may still be handled, or still come.
 fn is_open(state: &State, id: JobId) -> bool {
-    state.job(id).is_some() || state.batch(id).is_some_and(|batch| !batch.loaded)
+    state.job(id).is_some() || state.batch(id).is_some_and(|batch| batch.given && !batch.loaded)
 }
 
 pub fn drop_unloaded(state: &State, id: JobId, reason: &str, events: &mut Vec<Event>) -> Result<Answer, Rejection> {
@@ -158,7 +158,7 @@ pub fn drop_unloaded(state: &State, id: JobId, reason: &str, events: &mut Vec<Ev
 /// in whole goes.
 pub fn take_over(state: &State, kept: &BTreeSet<(JobId, u32)>, events: &mut Vec<Event>) {
     for (id, batch) in state.batches() {
-        if !batch.loaded && state.job(id).is_none() {
+        if batch.given && !batch.loaded {
             let reason = "the daemon ended before all of its items had come".into();
             events.push(Event::from(BatchDropped { job: id, reason }));
             continue;

@@ -111,7 +111,7 @@ impl<'a> Choice<'a> {
         // What was looked at and is neither begun nor superseded is held by others; more may lie behind it.
         let wake = match self.superseded.is_empty() {
             false => Some(self.now),
-            true => batch.later.iter().map(|(at, _)| *at).find(|at| *at > self.now),
+            true => batch.later.range((Timestamp(self.now.0.saturating_add(1)), 0)..).next().map(|(at, _)| *at),
         };
         for (newer, items) in std::mem::take(&mut self.superseded) {
             let items = Indices::of(items);

@@ -56,7 +56,7 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         }
         Command::OpenBatch(add) => batch::open(state, add, now, events),
         Command::AddItems { job, attempt, items } => batch::add_items(state, *job, *attempt, items, events),
-        Command::LoadBatch { job, add } => batch::load(state, *job, add.as_ref(), now, events),
+        Command::LoadBatch { job, attempt, add } => batch::load(state, *job, *attempt, add.as_ref(), now, events),
         Command::DropBatch { job, reason } => batch::drop_unloaded(state, *job, reason, events),
         Command::RepairBatch { job } => batch::repair(state, *job, now, events),
         Command::NextItems { job, attempt, want } => item::next(state, *job, *attempt, *want, now, events),

@@ -96,7 +96,7 @@ impl State {
             Event::SweepFound(found) => self.durable.scalars.sweeps.found(found),
             Event::SweepFinished(finished) => self.durable.scalars.sweeps.finished(finished, at),
             Event::ConfigChanged(_) => {}
-            Event::BatchOpened(opened) => self.open_batch(opened.job, opened.task, at),
+            Event::BatchOpened(opened) => self.open_batch(opened.job, opened.task, true, at),
             Event::ItemsAdded(added) => self.add_items(added),
             Event::BatchLoaded(loaded) => self.change_batch(loaded.job, |batch| batch.loaded()),
             Event::BatchDropped(dropped) => self.drop_batch(dropped.job),
@@ -119,7 +119,8 @@ impl State {
     }
 
     fn add(&mut self, added: &JobAdded, at: Timestamp) {
-        let lock = self.lock_for(added.task, &added.args);
+        let is_batch = self.begin_batch(added, at);
+        let lock = self.lock_of(added.job, added.task, &added.args);
         let rare = Rare { key: added.key.clone(), occurrence: added.occurrence, lock, ..Rare::default() };
         let job = Job {
             id: added.job,
@@ -132,7 +133,7 @@ impl State {
             state: if added.due > at { JobState::Scheduled } else { JobState::Available },
             priority: added.priority,
             relative: added.relative,
-            is_batch: self.begin_batch(added, at),
+            is_batch,
         };
         let last = &mut self.durable.scalars.last_job;
         *last = (*last).max(added.job);
@@ -267,7 +268,7 @@ impl State {
 
     fn retry(&mut self, retried: &JobRetried, at: Timestamp) {
         if let Some(finished) = &retried.finished {
-            let lock = self.lock_for(finished.task, &finished.view.args);
+            let lock = self.lock_of(finished.view.id, finished.task, &finished.view.args);
             let is_batch = self.durable.batches.contains_key(&finished.view.id);
             self.insert(revived(finished, lock, is_batch));
         }
@@ -333,7 +334,8 @@ impl State {
         } else {
             scalars.up_since = scalars.up_since.min(at);
         }
-        let waits: Vec<JobId> = self.index.due.iter().map(|(_, id)| *id).collect();
+        let waits = self.index.due.iter().map(|(_, id)| *id).chain(self.index.repairable.iter().copied());
+        let waits: Vec<JobId> = waits.collect();
         for id in waits {
             if self.job(id).is_some_and(|job| job.relative) {
                 self.change(id, |job| {

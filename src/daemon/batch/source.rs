@@ -66,7 +66,7 @@ pub async fn read(
         ItemSource::Sql(sql) => read_rows(sql, names, config, &lots).await?,
     }
     lots.send().await?;
-    engine.ask(Command::LoadBatch { job, add: None }).await?;
+    engine.ask(Command::LoadBatch { job, attempt: Some(attempt), add: None }).await?;
     Ok(())
 }
 

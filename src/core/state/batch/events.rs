@@ -22,14 +22,24 @@ impl State {
         }
     }
 
-    pub(in crate::core::state) fn open_batch(&mut self, job: JobId, task: TaskId, at: Timestamp) {
+    /// What a job needs for itself while it runs. A batch keeps its group, whatever its task says by now: those that run
+    /// beside it go by that.
+    pub(in crate::core::state) fn lock_of(&self, job: JobId, task: TaskId, args: &Json) -> Option<LockKey> {
+        match self.batch(job) {
+            Some(batch) => batch.group.clone().map(LockKey::Group),
+            None => self.lock_for(task, args),
+        }
+    }
+
+    /// `given`: its items come before its job.
+    pub(in crate::core::state) fn open_batch(&mut self, job: JobId, task: TaskId, given: bool, at: Timestamp) {
         let last = &mut self.durable.scalars.last_job;
         *last = (*last).max(job);
         let Some(task) = self.durable.tasks.get(task) else { return };
         let lock = task.policy.lock.as_deref().and_then(|lock| Template::parse(lock, "item").ok());
         let lock = lock.unwrap_or_else(|| Template::of_task(&task.name));
         let group = task.policy.batch.as_ref().and_then(|batch| batch.exclusive.as_deref().map(Into::into));
-        self.durable.batches.insert(job, Batch::new(task.id, at, lock, group));
+        self.durable.batches.insert(job, Batch { given, ..Batch::new(task.id, at, lock, group) });
         self.index.items.insert(job, Default::default());
     }
 
@@ -40,7 +50,7 @@ impl State {
             return false;
         }
         if !self.durable.batches.contains_key(&added.job) {
-            self.open_batch(added.job, added.task, at);
+            self.open_batch(added.job, added.task, false, at);
         }
         let args = Args::read(&added.args).unwrap_or_default();
         let clears = args.op.is_some_and(|op| policy.clears.iter().any(|clears| **clears == *op));

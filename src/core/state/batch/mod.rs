@@ -32,6 +32,8 @@ pub struct Batch {
     pub group: Option<Box<str>>,
     /// Overrides are ignored, and cleared once their item is done.
     pub restore: bool,
+    /// Its items are given before it has a job; else its attempts read them.
+    pub given: bool,
     /// All items are in.
     pub loaded: bool,
     /// Items that were given more than once.
@@ -128,6 +130,7 @@ impl Batch {
             lock,
             group,
             restore: false,
+            given: false,
             loaded: false,
             duplicates: 0,
             counts: Counts::default(),
