@@ -47,10 +47,13 @@ pub struct Waits {
     took: Arc<(AtomicU64, AtomicU64)>,
 }
 
+/// When it is to be woken, and how.
+type Waiting = (Instant, oneshot::Sender<()>);
+
 /// Calls that wait, the first to end in front: all wait equally long.
 #[derive(Default)]
 struct Line {
-    waiting: Mutex<(VecDeque<(Instant, oneshot::Sender<()>)>, bool)>,
+    waiting: Mutex<(VecDeque<Waiting>, bool)>,
     more: Condvar,
 }
 

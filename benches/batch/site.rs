@@ -131,7 +131,9 @@ impl Site {
 
 pub async fn take_in(engine: &Handle, attempt: &StartAttempt, file: &Path) {
     let source = ItemSource::File(file.to_owned());
-    read(engine, (attempt.job, attempt.attempt), &source, &Config::default()).await.expect("the items are read");
+    read(engine, (attempt.job, attempt.attempt), &source, &serde_json::Value::Null, &Config::default())
+        .await
+        .expect("the items are read");
 }
 
 pub async fn run(engine: &Handle, attempt: &StartAttempt, each: Arc<dyn Each>, concurrency: u32) {
