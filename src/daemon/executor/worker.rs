@@ -28,7 +28,7 @@ impl Attempts {
         config: &WorkerConfig,
     ) {
         let cancel = watch::Sender::new(false);
-        self.know(&attempt, Known { lease, cancel: Some(cancel.clone()), told: None });
+        self.know(&attempt, Known { lease, cancel: Some(cancel.clone()), ..Known::default() });
         let worker = match self.worker(config) {
             Ok(worker) => worker,
             Err(error) => return self.fail(&attempt, error),
