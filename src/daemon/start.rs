@@ -383,7 +383,7 @@ async fn stop(daemon: &Daemon) {
         attempts.stop_processes("shutdown", false);
     }
     if !attempts.workers_end_within(config.stop_timeout).await {
-        attempts.stop_workers("the daemon was stopped");
+        attempts.stop_workers("the daemon was stopped", true);
         attempts.workers_end_within(grace + REPORT_GRACE).await;
     }
     if shutdown && !daemon.idle_within(grace + REPORT_GRACE).await {

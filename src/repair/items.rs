@@ -8,7 +8,7 @@ use super::{Mend, Proposal};
 use crate::core::command::{Command, ItemEnd, ItemOutcome};
 use crate::core::id::JobId;
 use crate::core::state::State;
-use crate::exec::count_strays;
+use crate::exec::{any_strays, count_strays};
 
 pub const VANISHED: &str = "vanished-items";
 
@@ -50,11 +50,14 @@ pub fn under_way(state: &State) -> Vec<Handling> {
 /// `under_way` is older than what is asked now. Whoever looks after a handling does so until its end is on disk; so one
 /// that nobody looks after is over, or lost, and what is proposed does nothing to one that is over.
 pub fn vanished(under_way: &[Handling], is_known: impl Fn(&Handling) -> bool, socket: &Path) -> Vec<Proposal> {
-    let unknown = under_way.iter().filter(|it| !is_known(it));
+    let unknown: Vec<&Handling> = under_way.iter().filter(|it| !is_known(it)).collect();
+    // All processes of the machine are looked at for each count: once is enough where there is none.
+    let any = any_strays(socket, &unknown.iter().map(|it| (it.job, it.run)).collect::<Vec<_>>());
     unknown
+        .into_iter()
         .map(|it| {
             let subject = format!("handling {} of batch {}", it.run, it.job);
-            let processes = count_strays(socket, it.job, it.run);
+            let processes = if any { count_strays(socket, it.job, it.run) } else { 0 };
             if processes > 0 {
                 let explanation = format!("nobody looks after it, and {processes} processes of it run");
                 return Proposal::new(VANISHED, subject, explanation, "none: it is not dead", Mend::None);
@@ -91,7 +94,12 @@ mod tests {
         assert_eq!(ended, [(3, 1, ItemOutcome::Returned), (4, 1, ItemOutcome::Returned)]);
 
         let mut process = Process::new("sleep");
-        process.arg("60").env("DAYBOOK_SOCKET", socket).env("DAYBOOK_JOB", "7").env("DAYBOOK_RUN", "1").process_group(0);
+        process
+            .arg("60")
+            .env("DAYBOOK_SOCKET", socket)
+            .env("DAYBOOK_JOB", "7")
+            .env("DAYBOOK_RUN", "1")
+            .process_group(0);
         let mut process = process.spawn().unwrap();
         let alive = found(2);
         process.kill().unwrap();

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::daemon::{Daemon, Place, touch, until};
+use crate::daemon::{Daemon, Place, noise, touch, until};
 
 /// Each handling notes its item, and waits for the file `go`.
 const EACH: &str = r#"
 [task.auth]
 items = "given"
-attempts = 20
+repair_attempts = 20
 concurrency = 1
 lock = "client:{item}"
 each = { shell = 'echo "$DAYBOOK_ITEM" >> $DIR/begun; until test -e $DIR/go; do sleep 0.02; done; echo "$DAYBOOK_ITEM" >> $DIR/done', attempts = 3 }
@@ -49,7 +49,7 @@ pub fn nothing_is_left(place: &Place, daemon: &Daemon<'_>, keys: impl IntoIterat
     assert_eq!((place.job_processes(), place.shims()), (vec![], vec![]), "a process is left");
     for key in keys {
         let thing = daemon.get(&format!("/v1/items/{key}"));
-        assert!(thing["holder"].is_null() && thing["held_by"].is_null(), "{key} is held: {thing}");
+        assert!(thing["held_by"].is_null() && thing["free"] == true, "{key} is held: {thing}");
     }
     place.verify();
 }
@@ -123,7 +123,8 @@ fn a_cancel_ends_its_processes_those_of_an_earlier_daemon_too() {
     let daemon = place.start();
     let batch = begin(&daemon, 4);
     have_begun(&place, 2);
-    daemon.post(&format!("/v1/batches/{batch}/advance"), json!({"item": "i3"}));
+    let answer = daemon.send("POST", &format!("/v1/batches/{batch}/advance"), r#"{"item":"i3"}"#);
+    assert_eq!(answer.status, 202, "{}", answer.text());
     have_begun(&place, 3);
     daemon.kill();
     let daemon = place.start();
@@ -166,19 +167,17 @@ fn a_reload_does_not_touch_a_run_even_if_its_task_leaves() {
 
 #[test]
 fn a_disk_that_fails_ends_the_daemon_and_loses_no_item() {
-    let place = Place::new(&config(8).replace("until test -e $DIR/go; do sleep 0.02; done; ", ""));
+    let quick = config(8).replace("until test -e $DIR/go; do sleep 0.02; done; ", "");
+    let place = Place::new(&format!("{quick}[task.fill]\nshell = 'true'\n"));
     // Files of at most 1 MiB: the disk takes the items, and fails somewhere in the run.
     let mut daemon = place.launch_limited("trap '' XFSZ; ulimit -f 2048");
     daemon.wait_ready();
     let count = 300;
     let batch = begin(&daemon, count);
     // Fills the disk while the batch runs.
-    let filler = "x".repeat(50_000);
+    let body = json!({"task": "fill", "in": "1h", "args": noise(1, 20_000)}).to_string();
     let mut client = daemon.client();
-    until("the disk is full", || {
-        let body = json!({"task": "auth", "items": [], "params": filler}).to_string();
-        client.send("POST", "/v1/batches", "application/json", &body).err()
-    });
+    until("the disk is full", || client.send("POST", "/v1/jobs", "application/json", &body).err());
     assert_eq!(daemon.wait_exit().code(), Some(74), "{}", place.log());
     let daemon = place.start();
     daemon.wait_state(batch, "completed");

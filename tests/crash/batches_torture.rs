@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
+use sqlx::{ConnectOptions, Executor, Row};
 
 use crate::batches::{counted, nothing_is_left, show};
 use crate::daemon::{Daemon, Place, until};
@@ -20,8 +22,7 @@ const SEED: u64 = 11;
 const ITEMS: usize = 240;
 
 fn random(salt: u64) -> (Random, u64) {
-    let (seed, rounds) =
-        (number_of("DAYBOOK_TORTURE_SEED", SEED), number_of("DAYBOOK_TORTURE_ROUNDS", ROUNDS));
+    let (seed, rounds) = (number_of("DAYBOOK_TORTURE_SEED", SEED), number_of("DAYBOOK_TORTURE_ROUNDS", ROUNDS));
     println!("DAYBOOK_TORTURE_SEED={seed} DAYBOOK_TORTURE_ROUNDS={rounds}");
     (Random(seed ^ salt), rounds)
 }
@@ -45,6 +46,14 @@ fn lives(place: &Place, random: &mut Random, rounds: u64, most: u64, mut during:
 
 #[track_caller]
 fn all_done(daemon: &Daemon<'_>, batch: u64, count: usize) -> Value {
+    let job = until("it has come to rest", || {
+        let job = daemon.job(batch);
+        (job["state"] == "completed" || daemon.why(batch).contains("quarantined")).then_some(job)
+    });
+    if job["state"] != "completed" {
+        // So many kills within a second after its start are held against it, until a person says otherwise.
+        daemon.post(&format!("/v1/batches/{batch}/repair"), json!({}));
+    }
     daemon.wait_state(batch, "completed");
     let view = show(daemon, batch);
     let counts: Vec<&Value> =
@@ -57,7 +66,7 @@ fn all_done(daemon: &Daemon<'_>, batch: u64, count: usize) -> Value {
 fn processes_of_items_outlive_kills_and_handle_none_twice() {
     let (mut random, rounds) = random(0);
     let place = Place::new(
-        "[task.auth]\nitems = \"given\"\nattempts = 50\nconcurrency = 6\nlock = \"client:{item}\"\n\
+        "[task.auth]\nitems = \"given\"\nrepair_attempts = 50\nconcurrency = 6\nlock = \"client:{item}\"\n\
          each = { shell = 'echo \"$DAYBOOK_ITEM\" >> $DIR/begun; sleep 0.0$(($$ % 9 + 1)); echo \"$DAYBOOK_ITEM\" >> $DIR/done' }\n",
     );
     let daemon = place.start();
@@ -66,7 +75,7 @@ fn processes_of_items_outlive_kills_and_handle_none_twice() {
     let mut shims = 0;
     lives(&place, &mut random, rounds, 400, |random| {
         let found = place.shims();
-        if random.below(2) == 0 && !found.is_empty() {
+        if !found.is_empty() {
             let shim: Pid = found[random.below(found.len() as u64) as usize];
             // It may have ended by itself.
             shims += usize::from(kill_process(shim, Signal::KILL).is_ok());
@@ -88,21 +97,23 @@ fn processes_of_items_outlive_kills_and_handle_none_twice() {
 #[test]
 fn statements_for_items_are_carried_out_at_least_once_and_hardly_more_often() {
     let (mut random, rounds) = random(1);
-    let count = 20_000;
+    let count = 3_000;
     let concurrency = 8;
     let place = Place::new(&format!(
-        "[databases.app]\nurl = \"sqlite://$DIR/app.db\"\n[task.auth]\nitems = \"given\"\nattempts = 50\n\
+        "[databases.app]\nurl = \"sqlite://$DIR/app.db\"\n[task.auth]\nitems = \"given\"\nrepair_attempts = 50\n\
          concurrency = {concurrency}\neach = {{ database = \"app\", sql = \"insert into handled values (:item)\" }}\n"
     ));
-    let database = rusqlite::Connection::open(place.path("app.db")).unwrap();
-    database.execute_batch("pragma journal_mode = wal; create table handled (item text)").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let options = SqliteConnectOptions::new().filename(place.path("app.db")).create_if_missing(true);
+    let mut database = runtime.block_on(options.journal_mode(SqliteJournalMode::Wal).connect()).unwrap();
+    runtime.block_on(database.execute("create table handled (item text)")).unwrap();
     let daemon = place.start();
     let batch = daemon.post("/v1/batches", json!({"task": "auth", "items": names(count)}))["id"].as_u64().unwrap();
     daemon.kill();
     lives(&place, &mut random, rounds, 500, |_| ());
     let daemon = place.start();
     all_done(&daemon, batch, count);
-    let ask = |sql: &str| database.query_row(sql, [], |row| row.get::<_, usize>(0)).unwrap();
+    let mut ask = |sql: &'static str| runtime.block_on(database.fetch_one(sql)).unwrap().get::<i64, _>(0) as usize;
     let (each, all) = (ask("select count(distinct item) from handled"), ask("select count(*) from handled"));
     assert_eq!(each, count, "each is handled");
     // What was under way at a kill, which the run prepares ahead of its places: at most twice as many.
@@ -122,8 +133,8 @@ fn a_batch_that_is_being_taken_in_is_whole_or_gone() {
     let mut acknowledged = BTreeSet::new();
     for _ in 0..rounds {
         let daemon = place.start();
-        daemon.post("/v1/tasks/auth/pause", json!({}));
-        let life = Duration::from_millis(random.below(400));
+        daemon.send("POST", "/v1/tasks/auth/pause", "{}"); // it may be so already
+        let life = Duration::from_millis(random.below(3_000));
         let answer = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(life);
@@ -146,7 +157,9 @@ fn a_batch_that_is_being_taken_in_is_whole_or_gone() {
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(&body.as_bytes()[..body.len() / 2]).unwrap();
     drop(stream);
-    until("it is given up", || place.cli(["journal", "--json"]).stdout.windows(13).any(|it| it == b"batch_dropped").then_some(()));
+    until("it is given up", || {
+        place.cli(["journal", "--json"]).stdout.windows(13).any(|it| it == b"batch_dropped").then_some(())
+    });
     daemon.kill();
     let daemon = place.start();
     let jobs = daemon.jobs("task=auth");

@@ -1,7 +1,7 @@
 //! The attempts under way, whichever handler runs them: what is known of each, and how all of them are told to end.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ pub struct Attempts {
     pub(super) calls: Mutex<HashMap<(JobId, u32), oneshot::Sender<Ended>>>,
     /// Handlings of items that belong to no run, until their end is on disk.
     pub(super) lone_calls: Mutex<HashSet<(JobId, u32)>>,
+    /// The daemon stops, and does not come back to what it has begun.
+    pub(super) daemon_ends: AtomicBool,
     /// For what asks and waits for an answer.
     pub(super) engine: Handle,
     pub(in crate::daemon) retention: Arc<Retention>,
@@ -92,6 +94,7 @@ impl Attempts {
             known: Mutex::default(),
             calls: Mutex::default(),
             lone_calls: Mutex::default(),
+            daemon_ends: AtomicBool::default(),
             engine,
             retention,
             interrupted: AtomicBool::default(),
@@ -127,8 +130,9 @@ impl Attempts {
         self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
     }
 
-    /// Asks all workers to end, to be resumed later.
-    pub fn stop_workers(&self, why: &'static str) {
+    /// Asks all workers to end, to be resumed later. `daemon_ends`: processes that handle items may then go on.
+    pub fn stop_workers(&self, why: &'static str, daemon_ends: bool) {
+        self.daemon_ends.fetch_or(daemon_ends, Ordering::Relaxed);
         for known in self.known().values_mut().filter(|known| known.cancel.is_some()) {
             known.told = Some(why);
             known.cancel();

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -119,7 +120,7 @@ impl Attempts {
             others,
             cancel,
         };
-        match run.run(|| self.told(job, number).is_some()).await {
+        match run.run(|| self.daemon_ends.load(Ordering::Relaxed)).await {
             crate::daemon::batch::End::Over => None,
             crate::daemon::batch::End::Stopped => Some(self.stopped(job, number)),
         }
