@@ -97,7 +97,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 fn only_what_is_proven_dead_is_interrupted_and_what_is_overdue_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let (config, socket) = (dir.path().join("daybook.toml"), dir.path().join("control.sock"));
-    let tasks = "[task.lost]\ncommand = [\"true\"]\ngrace = \"1ms\"\n[task.stuck]\ncommand = [\"true\"]\ngrace = \"1ms\"\nattempts = 1\n";
+    let tasks = "[task.lost]\ncommand = [\"true\"]\ngrace = \"1ms\"\n[task.stuck]\ncommand = [\"true\"]\ngrace = \"1ms\"\nattempts = 1\n[task.batch]\nitems = \"given\"\neach = { command = [\"true\"] }\n";
     let head = "state_dir = \"state\"\nsocket = \"control.sock\"\nstop_timeout = \"1ms\"\n[repair]\nevery = \"1h\"\n";
     std::fs::write(&config, format!("{head}{tasks}")).unwrap();
     let executor = Arc::new(Mutex::new(None::<Arc<Forgetful>>));
@@ -153,6 +153,17 @@ fn only_what_is_proven_dead_is_interrupted_and_what_is_overdue_is_killed() {
     assert_eq!(*executor.killed.lock().unwrap(), [(JobId(2), 1)]);
     until("its own report says what became of it", || (job(2)["state"] == "discarded").then_some(()));
     assert_eq!(job(2)["error"], "ended at last (its only attempt)");
+
+    // An item ahead of its turn, which this executor takes and forgets.
+    ask("POST", "/v1/tasks/batch/pause", json!({}));
+    let batch = ask("POST", "/v1/batches", json!({ "task": "batch", "items": ["a", "b"] }))["id"].clone();
+    let items = || ask("GET", &format!("/v1/batches/{batch}/items"), json!(null)).to_string();
+    ask("POST", &format!("/v1/batches/{batch}/advance"), json!({ "item": "b" }));
+    assert!(items().contains("running"), "{}", items());
+    let found = findings();
+    assert!(found.iter().any(|it| it["invariant"] == "vanished-items"), "{found:?}");
+    assert!(!items().contains("running"), "{}", items());
+    assert!(!findings().iter().any(|it| it["invariant"] == "vanished-items"));
 
     rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
     until("the daemon has ended", || daemon.is_finished().then_some(()));

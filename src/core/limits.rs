@@ -32,6 +32,8 @@ pub const ITEMS_PER_BATCH_MAX: usize = 10_000_000;
 pub const ITEMS_MAX: usize = 20_000_000;
 /// Items of batches that are over, of which is still known how each one ended; the oldest batches lose theirs.
 pub const ITEMS_KEPT_MAX: usize = 2_000_000;
+/// A batch that is over counts for so many items besides its own: without any it takes room, too.
+pub const ITEMS_PER_BATCH_KEPT: usize = 20;
 /// Bytes of one item, and of the name of a thing.
 pub const ITEM_BYTES_MAX: usize = 1024;
 /// Items that one command adds to a batch, or has started.

@@ -21,7 +21,7 @@ use crate::core::state::job::Job;
 use crate::engine::run::Executor;
 use crate::engine::{Gone, Handle, Sweep};
 use crate::exec::OutputFile;
-use crate::repair::{Mend, attempts, folder, outputs, retention};
+use crate::repair::{Mend, attempts, folder, items, outputs, retention};
 
 /// Jobs that ended last, whose outputs should be there. All of the history would take too long.
 const FINISHED_LOOKED_AT: usize = 1000;
@@ -104,6 +104,7 @@ impl Sweeper {
         let projections = self.kept.archive.progress();
         let sweep = self.engine.act(move |machine, _| Sweep::begin(machine, door, dry_run, projections)).await?;
         let sweep = self.attempts(sweep).await?;
+        let sweep = self.items(sweep).await?;
         self.rest(sweep).await
     }
 
@@ -124,6 +125,15 @@ impl Sweeper {
             proposals.extend(attempts::overdue(&under_way, &executor));
             proposals
         };
+        let proposals = blocking(look).await;
+        self.mend(sweep, proposals).await
+    }
+
+    /// After the attempts: what those that have vanished leave behind is then found, too.
+    async fn items(&self, sweep: Sweep) -> Result<Sweep, Gone> {
+        let under_way = self.engine.read(items::under_way).await?;
+        let (attempts, socket) = (self.attempts.clone(), self.attempts.config().socket.clone());
+        let look = move || items::vanished(&under_way, |handling| attempts.looks_after(handling), &socket);
         let proposals = blocking(look).await;
         self.mend(sweep, proposals).await
     }

@@ -44,7 +44,7 @@ pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
 pub(crate) use result::bytes as result_bytes;
 pub use spec::{Program, Spec, Start};
-pub use strays::{count_strays, end_strays};
+pub use strays::{any_strays, count_strays, end_strays};
 pub use system::is_going_down;
 pub use user::{Account, RunAs, find_group, find_user};
 

@@ -30,6 +30,11 @@ pub async fn end_strays(socket: &Path, attempts: Vec<(JobId, u32)>, grace: Durat
     futures_util::future::join_all(ends).await
 }
 
+/// Whether there are processes of any of these attempts of a daemon that listens on `socket`. It blocks.
+pub fn any_strays(socket: &Path, attempts: &[(JobId, u32)]) -> bool {
+    !attempts.is_empty() && !find(socket, attempts).is_empty()
+}
+
 /// How many processes there are of this attempt of a daemon that listens on `socket`. It blocks.
 pub fn count_strays(socket: &Path, job: JobId, attempt: u32) -> u32 {
     find(socket, &[(job, attempt)]).into_values().map(|(_, processes)| processes).sum()

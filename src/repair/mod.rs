@@ -6,6 +6,7 @@
 
 pub mod attempts;
 pub mod folder;
+pub mod items;
 pub mod leftovers;
 pub mod outputs;
 pub mod retention;

@@ -5,6 +5,8 @@ mod client;
 mod daemon;
 
 mod adopted;
+mod batches;
+mod batches_torture;
 mod checkpoint;
 mod damage;
 mod disk;

@@ -33,7 +33,7 @@ use world::{Mode, World};
 /// Seeds that have failed once.
 const FOUND: &[u64] = &[];
 /// Runs with kills and stops in between.
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 40;
 /// Runs in which the disk is cut at every append.
 const SEEDS_CUT: u64 = 8;
 

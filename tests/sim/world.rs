@@ -253,7 +253,9 @@ impl World {
             return self.release(sealed.release);
         }
         let picture = self.machine.state().picture();
-        laws::of_state(self.machine.state());
+        if sealed.seq.0.is_multiple_of(4) {
+            laws::of_state(self.machine.state());
+        }
         self.flight = Some(Flight { sealed, picture });
     }
 

@@ -34,7 +34,7 @@ fn first_of_group(state: &State, id: JobId) -> Option<JobId> {
     let lock = state.job(id)?.cold.rare().lock.as_ref().filter(|lock| matches!(lock, LockKey::Group(_)))?;
     let waiting = state.index().wanting(lock).filter_map(|id| state.job(id)).filter(|job| {
         let task = state.task(job.task);
-        task.is_some_and(|task| state.index().queues.get(&task.id).is_some_and(|queue| queue.has_room(task)))
+        task.is_some_and(|task| state.index().queues.get(&task.id).is_some_and(|queue| queue.may_start(task, job)))
     });
     let first = waiting.min_by_key(|job| (limits::PRIORITY_MAX.saturating_sub(job.priority), job.id));
     first.map(|job| job.id)

@@ -132,12 +132,13 @@ pub fn load(
 /// The oldest batches that are over lose their items, as far as there are too many.
 fn forget(state: &State, more: usize, events: &mut Vec<Event>) {
     let over = || state.batches().filter(|(id, batch)| !is_open(state, *id) && batch.flights.is_empty());
-    let mut kept: usize = over().map(|(_, batch)| batch.items.len() as usize).sum();
+    let weight = |batch: &Batch| batch.items.len() as usize + limits::ITEMS_PER_BATCH_KEPT;
+    let mut kept: usize = over().map(|(_, batch)| weight(batch)).sum();
     for (id, batch) in over() {
         if kept + more.min(limits::ITEMS_KEPT_MAX / 2) <= limits::ITEMS_KEPT_MAX {
             break;
         }
-        kept -= batch.items.len() as usize;
+        kept -= weight(batch);
         let reason = format!("it is over, and of such batches {} items are kept", limits::ITEMS_KEPT_MAX);
         events.push(Event::from(BatchDropped { job: id, reason: reason.into() }));
     }

@@ -205,6 +205,12 @@ impl Queue {
         task.is_active() && (self.running.len() as u32) < task.policy.concurrency
     }
 
+    /// Whether this available job may start now, as far as its task goes.
+    pub fn may_start(&self, task: &Task, job: &Job) -> bool {
+        let occurs = job.cold.rare().occurrence.is_some();
+        self.has_room(task) && !(occurs && task.policy.overlap != Overlap::Allow && self.running_occurrences > 0)
+    }
+
     /// The job that starts next, if one may start now.
     pub fn startable(&self, task: &Task) -> Option<JobId> {
         if !self.has_room(task) {

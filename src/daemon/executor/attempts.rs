@@ -1,7 +1,7 @@
 //! The attempts under way, whichever handler runs them: what is known of each, and how all of them are told to end.
 
-use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::engine::Handle;
 use crate::engine::run::Seen;
 use crate::exec::{Earlier, Ended, Outputs, Processes, Stop};
 use crate::repair::attempts::OVERDUE_AFTER;
+use crate::repair::items::Handling;
 
 /// How often a stopping daemon looks whether a worker still runs.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
@@ -40,6 +41,8 @@ pub(super) struct Known {
     pub is_batch: bool,
     /// Why it was told to end with all others, if it was: when it ends early it is to be resumed.
     pub told: Option<&'static str>,
+    /// Of the run of a batch, once it has begun: handlings of items from this number on are its own.
+    pub calls_from: Option<u32>,
 }
 
 impl Known {
@@ -64,6 +67,10 @@ pub struct Attempts {
     known: Mutex<HashMap<(JobId, u32), Known>>,
     /// Calls for items that are processes, by the batch and their number: who waits for the end of each.
     pub(super) calls: Mutex<HashMap<(JobId, u32), oneshot::Sender<Ended>>>,
+    /// Handlings of items that belong to no run, until their end is on disk.
+    pub(super) lone_calls: Mutex<HashSet<(JobId, u32)>>,
+    /// The daemon stops, and does not come back to what it has begun.
+    pub(super) daemon_ends: AtomicBool,
     /// For what asks and waits for an answer.
     pub(super) engine: Handle,
     pub(in crate::daemon) retention: Arc<Retention>,
@@ -88,6 +95,8 @@ impl Attempts {
             commands,
             known: Mutex::default(),
             calls: Mutex::default(),
+            lone_calls: Mutex::default(),
+            daemon_ends: AtomicBool::default(),
             engine,
             retention,
             interrupted: AtomicBool::default(),
@@ -123,8 +132,9 @@ impl Attempts {
         self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
     }
 
-    /// Asks all workers to end, to be resumed later.
-    pub fn stop_workers(&self, why: &'static str) {
+    /// Asks all workers to end, to be resumed later. `daemon_ends`: processes that handle items may then go on.
+    pub fn stop_workers(&self, why: &'static str, daemon_ends: bool) {
+        self.daemon_ends.fetch_or(daemon_ends, Ordering::Relaxed);
         for known in self.known().values_mut().filter(|known| known.cancel.is_some()) {
             known.told = Some(why);
             known.cancel();
@@ -195,6 +205,19 @@ impl Attempts {
             }
             Some(_) | None => Seen::Running,
         }
+    }
+
+    /// Whether somebody will report how a handling of items ends.
+    pub(in crate::daemon) fn looks_after(&self, handling: &Handling) -> bool {
+        let Handling { job, run, .. } = *handling;
+        let lone = self.lone_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = handling.attempt.filter(|_| !handling.advance);
+        let is_its_own = |attempt| {
+            let known = self.known();
+            // Before it has begun nothing is said: it does not know yet what is its own.
+            known.get(&(job, attempt)).is_some_and(|known| known.calls_from.is_none_or(|from| run >= from))
+        };
+        lone.contains(&(job, run)) || attempt.is_some_and(is_its_own)
     }
 
     /// The engine has been told how the attempt ended, or nobody ever will tell it.

@@ -2,6 +2,8 @@
 //! their turn, and of an earlier daemon. How a run goes is in `daemon::batch`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -38,15 +40,20 @@ impl Attempts {
         self.know(&attempt, Known { cancel: Some(cancel.clone()), is_batch: true, ..Known::default() });
         let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
         tokio::spawn(async move {
-            let run = this.run_batch(&attempt, &task, &batch, cancel.subscribe());
+            let run = AssertUnwindSafe(this.run_batch(&attempt, &task, &batch, cancel.subscribe())).catch_unwind();
             tokio::pin!(run);
             let ending = match tokio::time::timeout(task.timeout.unwrap_or(limits::DURATION_MAX), &mut run).await {
-                Ok(ending) => ending,
+                Ok(Ok(ending)) => ending,
+                // What it had under way a sweep gives back.
+                Ok(Err(_panic)) => {
+                    let error = "its run panicked; this is a bug, and the daemon's log says where".into();
+                    Some(Ending::Failed { error })
+                }
                 Err(_) => {
                     cancel.send_replace(true);
                     let timeout = humantime::format_duration(task.timeout.unwrap_or_default());
                     let error = format!("timed out after {timeout}").into();
-                    run.await.map(|_| Ending::Failed { error })
+                    run.await.unwrap_or_default().map(|_| Ending::Failed { error })
                 }
             };
             let (outputs, job, number) = (this.outputs.clone(), attempt.job, attempt.attempt);
@@ -77,9 +84,10 @@ impl Attempts {
         let policy = policy(task);
         let orders = Arc::new(orders(job, &attempt.task, &attempt.args, &policy));
         let look = move |state: &State| {
-            state.batch(job).map_or((false, 0), |batch| (batch.loaded, batch.flights.len() as u32))
+            state.batch(job).map_or((false, 0, 0), |it| (it.loaded, it.flights.len() as u32, it.last_run))
         };
-        let Ok((is_loaded, others)) = self.engine.read(look).await else { return None };
+        let Ok((is_loaded, others, last_run)) = self.engine.read(look).await else { return None };
+        self.known().get_mut(&(job, number)).into_iter().for_each(|known| known.calls_from = Some(last_run + 1));
         if !is_loaded {
             let mut stop = cancel.clone();
             let (config, args) = (self.config(), named(orders.args()));
@@ -112,7 +120,7 @@ impl Attempts {
             others,
             cancel,
         };
-        match run.run(|| self.told(job, number).is_some()).await {
+        match run.run(|| self.daemon_ends.load(Ordering::Relaxed)).await {
             crate::daemon::batch::End::Over => None,
             crate::daemon::batch::End::Stopped => Some(self.stopped(job, number)),
         }
@@ -164,12 +172,16 @@ impl Attempts {
             Some(_) | None => Err(format!("task `{name}` handles no items any more")),
         };
         let (this, items) = (self.clone(), vec![item]);
+        self.look_after(job, run);
         tokio::spawn(async move {
             let places = items.iter().map(|item| item.place).collect();
             match each {
                 Ok((each, policy)) => {
                     let orders = Arc::new(orders(job, &name, &args, &policy));
-                    let outcomes = each.handle(Call { orders, run, items, is_chunk: policy.chunk > 1 }).await;
+                    let call = Call { orders, run, items, is_chunk: policy.chunk > 1 };
+                    let panicked = call.failed("its handler panicked; this is a bug, and the daemon's log says where");
+                    let handled = AssertUnwindSafe(each.handle(call)).catch_unwind().await;
+                    let outcomes = handled.unwrap_or(panicked);
                     report(&this.engine, job, run, places, outcomes).await;
                     each.forget(job, run);
                 }
@@ -178,6 +190,7 @@ impl Attempts {
                     report(&this.engine, job, run, places, outcomes).await;
                 }
             }
+            this.is_over(job, run);
         });
     }
 
@@ -185,6 +198,7 @@ impl Attempts {
     pub fn adopt_call(self: &Arc<Self>, earlier: Earlier, items: Vec<ItemOrder>) {
         let (this, job, run) = (self.clone(), earlier.job, earlier.attempt);
         let ended = self.await_call(job, run);
+        self.look_after(job, run);
         self.processes.adopt(earlier);
         tokio::spawn(async move {
             let outcomes = match ended.await {
@@ -193,7 +207,26 @@ impl Attempts {
             };
             report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await;
             this.forget_call(job, run);
+            this.is_over(job, run);
         });
+    }
+
+    /// A handling of items begins that belongs to no run.
+    fn look_after(&self, job: JobId, run: u32) {
+        self.lone_calls.lock().unwrap_or_else(PoisonError::into_inner).insert((job, run));
+    }
+
+    fn is_over(&self, job: JobId, run: u32) {
+        self.lone_calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&(job, run));
+    }
+
+    /// Ends what handles items of a batch that is cancelled, also what its run knows nothing of: that of an earlier
+    /// daemon, and what is ahead of its turn.
+    pub(super) fn stop_calls(&self, batch: JobId) {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        for (job, run) in calls.keys().filter(|(job, _)| *job == batch) {
+            self.processes.stop(*job, *run, Stop::Cancel);
+        }
     }
 
     fn await_call(&self, job: JobId, run: u32) -> oneshot::Receiver<Ended> {

@@ -40,6 +40,7 @@ impl Executor for Door {
     fn stop(&self, job: JobId, attempt: u32) {
         self.0.processes.stop(job, attempt, Stop::Cancel);
         self.0.known().get(&(job, attempt)).inspect(|known| known.cancel());
+        self.0.stop_calls(job);
     }
 
     fn advance(&self, item: AdvanceItem) {
