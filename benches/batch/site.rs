@@ -107,14 +107,18 @@ impl Site {
     /// Seconds to take the items in.
     pub async fn take_in(&self, attempt: &StartAttempt, file: &Path) -> f64 {
         let begun = Instant::now();
-        take_in(&self.engine, attempt, file).await;
+        let (engine, attempt, file) = (self.engine.clone(), attempt.clone(), file.to_owned());
+        tokio::spawn(async move { take_in(&engine, &attempt, &file).await }).await.expect("it ends");
         begun.elapsed().as_secs_f64()
     }
 
     /// Seconds to have all of them handled.
     pub async fn run(&self, attempt: &StartAttempt, each: Arc<dyn Each>, concurrency: u32) -> f64 {
         let begun = Instant::now();
-        run(&self.engine, attempt, each, concurrency).await;
+        let (engine, attempt) = (self.engine.clone(), attempt.clone());
+        // On a thread of the runtime, as the daemon's are.
+        let run = tokio::spawn(async move { run(&engine, &attempt, each, concurrency).await });
+        run.await.expect("it ends");
         begun.elapsed().as_secs_f64()
     }
 

@@ -79,7 +79,7 @@ struct Choice<'a> {
     /// Newer batches of its group that have begun.
     newer: Vec<(JobId, &'a Batch)>,
     /// The locks of what is chosen.
-    taken: BTreeSet<Box<str>>,
+    taken: BTreeSet<LockKey>,
     chosen: Vec<u32>,
     superseded: BTreeMap<JobId, Vec<u32>>,
 }
@@ -128,11 +128,10 @@ impl<'a> Choice<'a> {
             self.superseded.entry(newer).or_default().push(item);
             return;
         }
-        if self.taken.contains(&key) || self.state.index().holder(&LockKey::Thing(key.clone())).is_some() {
-            return;
+        let lock = LockKey::Thing(key);
+        if self.state.index().holder(&lock).is_none() && self.taken.insert(lock) {
+            self.chosen.push(item);
         }
-        self.taken.insert(key);
-        self.chosen.push(item);
     }
 
     fn superseded_by(&self, key: &str) -> Option<JobId> {

@@ -198,7 +198,9 @@ impl State {
     pub fn item_order(&self, id: JobId, place: u32) -> Option<ItemOrder> {
         let batch = self.batch(id)?;
         let item = batch.items.get(place)?;
-        let own = if batch.restore { None } else { self.durable.overrides.get(&batch.key(item.text)) };
+        let overrides = &self.durable.overrides;
+        let is_default = batch.restore || overrides.is_empty();
+        let own = if is_default { None } else { overrides.get(&batch.key(item.text)) };
         let params = own.map(|own| own.params.clone());
         Some(ItemOrder { place, text: item.text.into(), attempt: item.handled, params })
     }
