@@ -155,7 +155,7 @@ fn ask_of_items(random: &mut Random, any: JobId, now: Timestamp) -> Ask {
         11 => Ask::Abandon,
         12..=14 => Ask::Add(vec![batch(random, now)]),
         15 | 16 => Ask::Add(vec![single(random, now)]),
-        17..=19 => Ask::Advance(any, *random.pick(&THINGS)),
+        17..=19 => Ask::Advance(any, random.pick::<&str>(&THINGS)),
         20 => Ask::Remove(thing(random)),
         21 => Ask::Override(thing(random)),
         22 => Ask::Restore(thing(random)),

@@ -157,9 +157,10 @@ impl State {
             && (was == JobState::Running || job.state == JobState::Running)
             && let Some(lock) = job.cold.rare().lock.clone()
         {
-            match was {
-                JobState::Running => self.release(&lock, Holder::Job(id)),
-                _ => self.acquire(lock, Holder::Job(id)),
+            if was == JobState::Running {
+                self.release(&lock, Holder::Job(id));
+            } else {
+                self.acquire(lock, Holder::Job(id));
             }
         }
         self.refresh(task);
