@@ -5,6 +5,7 @@
 
 mod add;
 mod attempts;
+mod batch;
 mod checkpoint;
 mod commit;
 mod finish;
@@ -20,7 +21,7 @@ mod servers;
 mod support;
 mod sweep;
 
-const PARTS: [(&str, fn()); 12] = [
+const PARTS: [(&str, fn()); 13] = [
     ("commit", commit::run),
     ("add", add::run),
     ("finish", finish::run),
@@ -33,12 +34,14 @@ const PARTS: [(&str, fn()); 12] = [
     ("idle", idle::run),
     ("logs", logs::run),
     ("passivate", passivate::run),
+    ("batch", batch::run),
 ];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.as_slice() {
         [flag, handlers, dir] if flag == "--daemon" => return support::daemon::main(handlers, dir.as_ref()),
+        [flag, kept, dir] if flag == "--batch-memory" => return batch::memory::main(kept, dir.as_ref()),
         [flag] if flag == "--stamp" => return latency::stamp(),
         [word, rest @ ..] if word == "shim" => {
             let code = daybook::shim::run(rest.iter().map(Into::into));

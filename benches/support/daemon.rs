@@ -16,13 +16,15 @@ use daybook::engine::run::Executor;
 use tokio::sync::mpsc;
 
 use super::monotonic;
+use crate::batch;
 
 /// What a daemon does with attempts.
 #[derive(Clone, Copy, Debug)]
 pub enum Handlers {
     /// What the config says.
     Real,
-    /// Nothing, which succeeds at once; when each was started is written to the file `starts` at the end.
+    /// Nothing, which succeeds at once; when each was started is written to the file `starts` at the end. Batches of the
+    /// task `clients` are run, by a handler that does nothing.
     Noop,
     /// Nothing, without an end: a started job goes on running.
     Endless,
@@ -133,11 +135,17 @@ struct Noop {
     ends: Option<mpsc::UnboundedSender<command::Command>>,
     /// Made by the first start.
     first: PathBuf,
+    engine: Handle,
 }
 
 impl Executor for Noop {
     fn start(&self, attempt: StartAttempt) {
         let at = monotonic();
+        if *attempt.task == *batch::TASK {
+            let (engine, dir) = (self.engine.clone(), self.first.parent().map(Path::to_owned).unwrap_or_default());
+            tokio::spawn(async move { batch::beside::handle(engine, attempt, &dir).await });
+            return;
+        }
         let instant_ms = attempt.occurrence.map_or(0, |occurrence| occurrence.at.0);
         let late_us = wall_us() - instant_ms * 1000;
         let mut starts = self.starts.lock().expect("no start panics");
@@ -177,8 +185,8 @@ pub fn main(handlers: &str, dir: &Path) {
     let executor = |engine: Handle| -> Arc<dyn Executor> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let ends = (handlers == "noop").then_some(sender);
-        tokio::spawn(forward(receiver, engine));
-        let made = Arc::new(Noop { starts: Mutex::default(), ends, first: dir.join("first") });
+        tokio::spawn(forward(receiver, engine.clone()));
+        let made = Arc::new(Noop { starts: Mutex::default(), ends, first: dir.join("first"), engine });
         *noop.lock().expect("nobody panics") = Some(made.clone());
         made
     };

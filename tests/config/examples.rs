@@ -150,6 +150,24 @@ fn the_shipped_files_load() {
     assert_eq!(config, Config { sources: config.sources.clone(), ..defaults }, "the main file changes nothing");
 }
 
+#[test]
+fn the_examples_of_batches_load() {
+    // A copy, as above.
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("daybook.toml");
+    std::fs::copy(etc("examples/client-auth/daybook.toml"), &copy).unwrap();
+    let config = load(&copy).unwrap();
+    assert_eq!(config.tasks.keys().collect::<Vec<_>>(), ["client-auth", "client-auth-one"]);
+    let policy = config.tasks["client-auth"].policy.batch.as_ref().unwrap();
+    assert_eq!((&policy.ops[..], policy.attempts), (&["on", "modify", "off"].map(String::from)[..], 2));
+
+    let reward = std::fs::read_to_string(etc("examples/nightly-reward.toml")).unwrap();
+    std::fs::write(&copy, format!("[databases.app]\nurl = \"postgres:///app\"\n{reward}")).unwrap();
+    let config = load(&copy).unwrap();
+    assert_eq!(config.tasks["nightly-reward"].policy.schedules, ["0 2 * * *"]);
+    assert_eq!(std::fs::read_dir(etc("examples")).unwrap().count(), 2, "all are loaded");
+}
+
 /// Every `#key = value` line without its `#`.
 fn uncommented(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
@@ -279,7 +297,7 @@ fn the_examples_of_statements_load() {
     let text = include_str!("../../docs/sql.md");
     let examples: Vec<&str> =
         text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
-    assert_eq!(examples.len(), 2);
+    assert_eq!(examples.len(), 3);
     for example in examples {
         // With a url in place of a file, the statements are checked as well.
         let example = example.replace("url_file = \"/etc/daybook/app.url\"", "url = \"postgres:///app\"");

@@ -70,7 +70,8 @@ pub fn batch(batch: Option<&Batch>, op: Option<Box<str>>, job: &JobView, now: Ti
     let end = if running { Some(now) } else { job.finished_at };
     let rate = batch.filter(|batch| loaded && batch.run.started > Timestamp(0)).zip(end).and_then(|(batch, end)| {
         let seconds = end.since(batch.run.started).as_secs_f64();
-        (seconds > 0.0).then(|| rounded(handled(batch) as f64 / seconds))
+        // A run that is over and had nothing to handle was neither fast nor slow.
+        (seconds > 0.0 && (running || handled(batch) > 0)).then(|| rounded(handled(batch) as f64 / seconds))
     });
     let left = (counts.todo + counts.running) as f64;
     let eta = rate.filter(|rate| running && *rate > 0.0).map(|rate| rounded(left / rate));
@@ -213,12 +214,11 @@ fn held_by(state: &State, holder: Holder) -> HeldBy {
 pub fn overrides(state: &Durable, filter: &OverrideFilter) -> Page<OverrideView> {
     let after = filter.after.clone().map_or(Bound::Unbounded, Bound::Excluded);
     let mut found = state.overrides.range((after, Bound::Unbounded));
-    #[expect(clippy::borrowed_box, reason = "the map hands its keys out so")]
-    let view = |(key, own): (&Box<str>, &crate::core::state::Override)| OverrideView {
+    let rows = found.by_ref().take(filter.limit).map(|(key, own)| OverrideView {
         key: key.clone(),
         params: own.params.clone(),
         since: own.since,
-    };
-    let rows = found.by_ref().take(filter.limit).map(view).collect();
+    });
+    let rows = rows.collect();
     Page { rows, more: found.next().is_some() }
 }

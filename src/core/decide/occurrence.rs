@@ -135,14 +135,17 @@ impl<'a> Decision<'a> {
         self.state.index().queues.get(&self.task.id)
     }
 
-    /// A job of this task that is not finished and stands in the way of an occurrence.
+    /// A job of this task that is not finished and stands in the way of an occurrence. A batch that ended with failed items
+    /// does not: it may be repaired for days.
     fn blocker(&self) -> Option<JobId> {
         let queue = self.queue();
-        self.live
-            .last()
-            .copied()
-            .or_else(|| queue.and_then(|queue| queue.running.first().copied()))
-            .or_else(|| queue.and_then(|queue| queue.occurrences.first().copied()))
+        self.live.last().copied().or_else(|| queue.and_then(|queue| queue.running.first().copied())).or_else(|| {
+            queue.and_then(|queue| queue.occurrences.iter().copied().find(|id| !self.is_to_be_repaired(*id)))
+        })
+    }
+
+    fn is_to_be_repaired(&self, id: JobId) -> bool {
+        self.state.job(id).is_some_and(|job| job.is_batch && job.state == JobState::Retryable)
     }
 
     /// Creates the job of an occurrence, unless the overlap policy or a full queue says no.

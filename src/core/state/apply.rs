@@ -157,10 +157,9 @@ impl State {
             && (was == JobState::Running || job.state == JobState::Running)
             && let Some(lock) = job.cold.rare().lock.clone()
         {
-            if was == JobState::Running {
-                self.release(&lock, Holder::Job(id));
-            } else {
-                self.acquire(lock, Holder::Job(id));
+            match was == JobState::Running {
+                true => self.release(&lock, Holder::Job(id)),
+                false => self.acquire(lock, Holder::Job(id)),
             }
         }
         self.refresh(task);

@@ -132,6 +132,8 @@ impl Run {
             {
                 self.begin(run, &mut under);
             }
+            // When to ask next, if there may be something to ask for.
+            let mut timer = None;
             if asking.is_none() {
                 let places = self.concurrency + under.ahead(self.concurrency);
                 let taken = (under.calls.len() + under.waiting.len()) as u32 + self.others.div_ceil(self.chunk.max(1));
@@ -152,9 +154,11 @@ impl Run {
                     asking = Some(self.ask(ended, want));
                 } else if stopping && under.calls.is_empty() {
                     return End::Stopped;
+                } else if !stopping && (room > 0 || self.others > 0) {
+                    timer = Some(ask_again);
                 }
             }
-            match self.next(&mut under, &mut asking, ask_again, stopping).await {
+            match self.next(&mut under, &mut asking, timer, stopping).await {
                 Happened::Answered(answer) => {
                     asking = None;
                     under.question_takes += (asked_at.elapsed().as_secs_f64() - under.question_takes) / 8.0;
@@ -182,9 +186,10 @@ impl Run {
                 }
                 Happened::Time => {}
                 Happened::Stop => {
-                    stopping = true;
                     under.give_back();
-                    self.stop(&mut under, shuts_down()).await;
+                    // Who asks a second time has waited for long enough.
+                    self.stop(&mut under, shuts_down(), stopping).await;
+                    stopping = true;
                 }
             }
         }
@@ -199,35 +204,50 @@ impl Run {
         &mut self,
         under: &mut Under,
         asking: &mut Option<BoxFuture<'static, Asked>>,
-        ask_again: Instant,
+        timer: Option<Instant>,
         stopping: bool,
     ) -> Happened {
-        let is_asking = asking.is_some();
         let answer = async {
             match asking {
                 Some(asking) => asking.await,
                 None => std::future::pending().await,
             }
         };
-        let time = tokio::time::sleep_until(ask_again.max(Instant::now() + Duration::from_millis(1)).into());
+        let time = async {
+            match timer {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        let cancel = &mut self.cancel;
+        let stop = async {
+            let asked = match stopping {
+                false => cancel.wait_for(|cancel| *cancel).await.map(drop),
+                true => cancel.changed().await,
+            };
+            if asked.is_err() {
+                std::future::pending().await
+            }
+        };
         tokio::select! {
             biased;
             Some(Ok(ended)) = under.calls.join_next(), if !under.calls.is_empty() => Happened::Ended(ended),
             answer = answer => Happened::Answered(answer),
-            _ = self.cancel.wait_for(|cancel| *cancel), if !stopping => Happened::Stop,
-            () = time, if !is_asking && !stopping => Happened::Time,
+            () = stop => Happened::Stop,
+            () = time => Happened::Time,
         }
     }
 
-    /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself.
-    async fn stop(&mut self, under: &mut Under, shuts_down: bool) {
+    /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself, until
+    /// it is asked `again`.
+    async fn stop(&mut self, under: &mut Under, shuts_down: bool, again: bool) {
         match (shuts_down, self.each.outlives()) {
             (true, true) => {
                 under.calls.shutdown().await;
                 under.going.clear();
             }
-            (true, false) => {}
-            (false, _) => under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run)),
+            (true, false) if !again => {}
+            (true | false, _) => under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run)),
         }
     }
 

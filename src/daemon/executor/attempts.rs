@@ -37,6 +37,8 @@ pub(super) struct Known {
     pub lease: Option<Lease>,
     /// Asks it to end, if it runs on a task of the runtime. A process is asked by way of its shim.
     pub cancel: Option<watch::Sender<bool>>,
+    /// It is the run of a batch, which can end between two items.
+    pub is_batch: bool,
     /// Why it was told to end with all others, if it was: when it ends early it is to be resumed.
     pub told: Option<&'static str>,
     /// Of the run of a batch, once it has begun: handlings of items from this number on are its own.
@@ -134,6 +136,15 @@ impl Attempts {
     pub fn stop_workers(&self, why: &'static str, daemon_ends: bool) {
         self.daemon_ends.fetch_or(daemon_ends, Ordering::Relaxed);
         for known in self.known().values_mut().filter(|known| known.cancel.is_some()) {
+            known.told = Some(why);
+            known.cancel();
+        }
+    }
+
+    /// Asks all runs of batches to end, to be resumed later. Calls for items that are under way may end by themselves, and
+    /// processes go on without the daemon.
+    pub fn stop_batches(&self, why: &'static str) {
+        for known in self.known().values_mut().filter(|known| known.is_batch) {
             known.told = Some(why);
             known.cancel();
         }

@@ -37,7 +37,7 @@ type Log = Option<Arc<Lines>>;
 impl Attempts {
     pub(super) fn start_batch(self: &Arc<Self>, attempt: StartAttempt, task: &Task, batch: &Batch) {
         let cancel = watch::Sender::new(false);
-        self.know(&attempt, Known { cancel: Some(cancel.clone()), ..Known::default() });
+        self.know(&attempt, Known { cancel: Some(cancel.clone()), is_batch: true, ..Known::default() });
         let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
         tokio::spawn(async move {
             let run = AssertUnwindSafe(this.run_batch(&attempt, &task, &batch, cancel.subscribe())).catch_unwind();

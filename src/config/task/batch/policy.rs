@@ -41,6 +41,15 @@ pub(in crate::config::task) fn decide(table: &Table<'_>, parts: &Parts<'_>, poli
         max_failures: table.value("max_failures", max_failures),
     };
     check_schedule(table, &batch);
+    if batch.chunk > 1 && each.is_some_and(|each| each.has("sql")) {
+        let hint = "remove it: connections and prepared statements are kept from item to item anyway";
+        table.report(
+            table.key_place("chunk"),
+            "chunk",
+            "stands beside statements, which are about one item each",
+            hint,
+        );
+    }
     policy.attempts = count(table, "repair_attempts").unwrap_or(REPAIR_ATTEMPTS) + 1;
     policy.backoff = backoff(table, "repair_backoff", REPAIR_BACKOFF);
     policy.concurrency = BATCHES_AT_ONCE;

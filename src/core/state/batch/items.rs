@@ -121,12 +121,12 @@ impl Items {
 
     /// The places of those that are to do, from this one on. Pieces in which there is nothing to do cost little.
     pub fn todo_from(&self, place: u32) -> impl Iterator<Item = u32> + '_ {
-        let first = place as usize / PIECE;
-        let pieces = self.pieces.iter().enumerate().skip(first);
+        let (first, from) = (place as usize / PIECE, place as usize % PIECE);
+        let pieces = (first..self.pieces.len()).filter_map(|number| Some((number, self.pieces.get(number)?)));
         pieces.flat_map(move |(number, piece)| {
-            let marks = piece.marks.iter().enumerate();
+            let marks = piece.marks.iter().enumerate().skip(if number == first { from } else { 0 });
             let todo = marks.filter(|(_, mark)| mark.state == ItemState::Todo);
-            todo.map(move |(within, _)| (number * PIECE + within) as u32).filter(move |found| *found >= place)
+            todo.map(move |(within, _)| (number * PIECE + within) as u32)
         })
     }
 
