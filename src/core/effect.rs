@@ -26,6 +26,8 @@ pub struct StartAttempt {
     pub task: Box<str>,
     pub args: Json,
     pub occurrence: Option<Occurrence>,
+    /// It has items, and no other handler will do.
+    pub is_batch: bool,
 }
 
 /// An item to be handled now.
@@ -100,6 +102,7 @@ fn start(state: &State, id: JobId, attempt: u32) -> Option<Effect> {
         task: state.task(job.task)?.name.clone(),
         args: job.cold.args.clone(),
         occurrence: job.cold.rare().occurrence,
+        is_batch: job.is_batch,
     }))
 }
 

@@ -166,6 +166,28 @@ fn a_reload_does_not_touch_a_run_even_if_its_task_leaves() {
 }
 
 #[test]
+fn a_task_that_handles_no_items_any_more_ends_no_batch() {
+    let place = Place::new(&config(2));
+    let daemon = place.start();
+    let batch = begin(&daemon, 3);
+    have_begun(&place, 2);
+    place.configure("", "[task.auth]\nshell = 'echo all >> $DIR/begun'\n");
+    daemon.post("/v1/reload", json!({}));
+    daemon.kill();
+    let daemon = place.start();
+    until("it has failed", || {
+        let error = daemon.job(batch)["error"].to_string();
+        error.contains("handles no items any more").then_some(())
+    });
+    touch(&place.path("go"));
+    until("what went on is done", || (show(&daemon, batch)["done"] == 2).then_some(()));
+    place.configure("", &config(2));
+    daemon.post("/v1/reload", json!({}));
+    daemon.post(&format!("/v1/batches/{batch}/repair"), json!({}));
+    all_once(&place, &daemon, batch, 3);
+}
+
+#[test]
 fn a_disk_that_fails_ends_the_daemon_and_loses_no_item() {
     let quick = config(8).replace("until test -e $DIR/go; do sleep 0.02; done; ", "");
     let place = Place::new(&format!("{quick}[task.fill]\nshell = 'true'\n"));

@@ -215,3 +215,30 @@ pub fn result(batch: &Batch) -> Json {
     .into();
     serde_json::to_string(&numbers).map_or_else(|_| Json::null(), Json::trusted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::id::TaskId;
+    use crate::core::policy::TaskPolicy;
+
+    #[test]
+    fn batches_without_items_are_not_kept_for_ever() {
+        let mut state = State::default();
+        let policy = TaskPolicy { batch: Some(BatchPolicy::default()), ..TaskPolicy::default() };
+        let mut happen = |event: Event| state.apply(&event, Timestamp(0));
+        happen(TaskDefined { task: TaskId(1), name: "mail".into(), policy, next: vec![] }.into());
+        let most = limits::ITEMS_KEPT_MAX / limits::ITEMS_PER_BATCH_KEPT;
+        for job in (1..=most as u64 + 2).map(JobId) {
+            happen(BatchOpened { job, task: TaskId(1) }.into());
+            happen(BatchLoaded { job }.into());
+        }
+        let mut events = Vec::new();
+        forget(&state, 0, &mut events);
+        let dropped: Vec<JobId> = events
+            .iter()
+            .filter_map(|event| if let Event::BatchDropped(dropped) = event { Some(dropped.job) } else { None })
+            .collect();
+        assert_eq!(dropped, [JobId(1), JobId(2)]);
+    }
+}

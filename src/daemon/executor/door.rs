@@ -25,6 +25,11 @@ impl Executor for Door {
         });
         let task = config.tasks.get(&*attempt.task);
         match task.map(|task| (task, &task.handler)) {
+            Some((_, Handler::Process(_) | Handler::Worker(_))) if attempt.is_batch => {
+                // Its task has changed since: what handles jobs would do something else, and once for all items.
+                self.0.know(&attempt, Known::default());
+                self.0.fail(&attempt, "its task handles no items any more".to_owned());
+            }
             Some((task, Handler::Process(process))) => self.0.start_process(attempt, lease, task, process),
             Some((task, Handler::Batch(batch))) => self.0.start_batch(attempt, task, batch),
             Some((task, Handler::Worker(worker))) => self.0.start_worker(attempt, lease, task, worker),
