@@ -227,7 +227,7 @@ impl Daemon {
         tracing::info!(running, kill, "drained: no more attempts are started until a reload or a start");
         if kill {
             self.attempts.stop_processes("the daemon was drained", false);
-            self.attempts.stop_workers("the daemon was drained", false);
+            self.attempts.stop_workers("the daemon was drained");
         }
         Ok(running)
     }

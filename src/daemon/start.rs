@@ -385,7 +385,7 @@ async fn stop(daemon: &Daemon) {
     // What they have under way may end as workers may, but there is no next item to wait for.
     attempts.stop_batches("the daemon was stopped");
     if !attempts.workers_end_within(config.stop_timeout).await {
-        attempts.stop_workers("the daemon was stopped", true);
+        attempts.stop_workers("the daemon was stopped");
         attempts.workers_end_within(grace + REPORT_GRACE).await;
     }
     if shutdown && !daemon.idle_within(grace + REPORT_GRACE).await {

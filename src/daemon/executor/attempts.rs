@@ -132,18 +132,18 @@ impl Attempts {
         self.processes.stop_all(if at_once { Stop::Kill } else { Stop::Shutdown });
     }
 
-    /// Asks all workers to end, to be resumed later. `daemon_ends`: processes that handle items may then go on.
-    pub fn stop_workers(&self, why: &'static str, daemon_ends: bool) {
-        self.daemon_ends.fetch_or(daemon_ends, Ordering::Relaxed);
+    /// Asks all workers to end, to be resumed later.
+    pub fn stop_workers(&self, why: &'static str) {
         for known in self.known().values_mut().filter(|known| known.cancel.is_some()) {
             known.told = Some(why);
             known.cancel();
         }
     }
 
-    /// Asks all runs of batches to end, to be resumed later. Calls for items that are under way may end by themselves, and
+    /// The daemon ends: asks all runs of batches to end, to be resumed later. Calls for items that are under way may end by themselves, and
     /// processes go on without the daemon.
     pub fn stop_batches(&self, why: &'static str) {
+        self.daemon_ends.store(true, Ordering::Relaxed);
         for known in self.known().values_mut().filter(|known| known.is_batch) {
             known.told = Some(why);
             known.cancel();
