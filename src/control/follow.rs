@@ -10,7 +10,7 @@ use tokio::sync::broadcast::Receiver;
 
 use super::batches::{BatchView, ItemFilter, ItemView};
 use super::handlers::App;
-use super::live::{Feed, News, generate};
+use super::live::{Feed, generate};
 use super::problem::{INTERNAL, Problem, STOPPING};
 use super::server::Stop;
 use crate::core::id::JobId;
@@ -19,17 +19,6 @@ use crate::engine::Committed;
 
 /// How often a batch is shown at most: it may change thousands of times a second.
 const SHOWN_EVERY: Duration = Duration::from_millis(200);
-
-/// Waits for a commit that has to do with a job. False if none will come.
-async fn changed(feed: &mut Feed, job: JobId) -> bool {
-    loop {
-        match feed.next().await {
-            News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(job)) => {}
-            News::Commit(_) | News::Missed => return true,
-            News::End => return false,
-        }
-    }
-}
 
 /// The batch as it is in `first`, then as it changes, until it is over or the engine stops.
 pub fn batch(
@@ -48,7 +37,7 @@ pub fn batch(
                 return;
             }
             shown = loop {
-                if !changed(&mut feed, shown.id).await || !feed.pause(SHOWN_EVERY).await {
+                if !feed.changed(shown.id).await || !feed.pause(SHOWN_EVERY).await {
                     return;
                 }
                 match service.batch(shown.id).await {
@@ -77,7 +66,7 @@ pub async fn item(
         if &*found.state != ItemState::Running.name() {
             return Ok(found);
         }
-        if !changed(&mut feed, batch).await {
+        if !feed.changed(batch).await {
             return Err(Problem::new(
                 STOPPING,
                 "the daemon stops; the item is handled on, or again with the next start",

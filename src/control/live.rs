@@ -24,7 +24,7 @@ use super::lines::Lines;
 use super::problem::Problem;
 use super::server::Stop;
 use super::service::{Commits, JobFilter, JobPage, Refusal};
-use crate::core::id::Seq;
+use crate::core::id::{JobId, Seq};
 use crate::core::view::JobView;
 use crate::engine::Committed;
 
@@ -116,6 +116,17 @@ impl Feed {
         }
     }
 
+    /// Waits for a commit that has to do with a job. False if none will come.
+    pub(super) async fn changed(&mut self, job: JobId) -> bool {
+        loop {
+            match self.next().await {
+                News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(job)) => {}
+                News::Commit(_) | News::Missed => return true,
+                News::End => return false,
+            }
+        }
+    }
+
     /// Lets what happens within this time go by. False if it ends meanwhile.
     pub(super) async fn pause(&mut self, pause: Duration) -> bool {
         tokio::select! {
@@ -149,10 +160,8 @@ pub fn watch(
                 return;
             }
             shown = loop {
-                match feed.next().await {
-                    News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(id)) => continue,
-                    News::Commit(_) | News::Missed => {}
-                    News::End => return,
+                if !feed.changed(id).await {
+                    return;
                 }
                 match service.job(id).await {
                     Ok(view) if view != shown => break view,
