@@ -139,26 +139,18 @@ impl Attempts {
                 let spec = Spec { timeout: Some(batch.timeout), ..spec(task, process) };
                 Arc::new(Processes { attempts: self.clone(), spec: Arc::new(spec), log })
             }
-            EachConfig::Worker(config) => Arc::new(Workers {
-                worker: match config {
+            EachConfig::Worker(config) => {
+                let (worker, names) = match config {
                     WorkerConfig::Sql(sql) => {
                         let database = database(&sql.database, &self.config())?;
-                        sql.clone().worker_of_items(database, batch.concurrency as usize)
+                        let names = sql.names(database.kind().map_err(|error| error.to_string())?);
+                        (sql.clone().worker_of_items(database, batch.concurrency as usize), Some(names))
                     }
-                    other => self.worker(other)?,
-                },
-                names: match config {
-                    WorkerConfig::Sql(sql) => {
-                        let kind =
-                            database(&sql.database, &self.config())?.kind().map_err(|error| error.to_string())?;
-                        Some(sql.names(kind))
-                    }
-                    _ => None,
-                },
-                timeout: batch.timeout,
-                state_dir: self.config().state_dir.clone(),
-                stop: watch::Sender::new(false),
-            }),
+                    other => (self.worker(other)?, None),
+                };
+                let (timeout, state_dir) = (batch.timeout, self.config().state_dir.clone());
+                Arc::new(Workers { worker, names, timeout, state_dir, stop: watch::Sender::new(false) })
+            }
         })
     }
 
