@@ -102,7 +102,13 @@ impl Template {
 
     /// The name of the thing; `None` if it has no such field, or the name would be too long.
     pub fn render(&self, of: &str) -> Option<Box<str>> {
-        let mut name = String::with_capacity(self.text.len() + of.len());
+        // As large as it will be where no field is in it: to give back what is too much would cost a copy.
+        let size = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Whole => of.len(),
+            Piece::Field(_) => 0,
+        };
+        let mut name = String::with_capacity(self.pieces.iter().map(size).sum());
         let mut value = None;
         for piece in &self.pieces {
             match piece {
