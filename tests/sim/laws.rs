@@ -9,6 +9,8 @@ use daybook::core::state::State;
 use daybook::core::state::batch::{Batch, Counts, ItemState};
 use daybook::core::state::lock::{Holder, LockKey};
 
+use crate::items::Call;
+
 /// Of the state after a commit.
 pub fn of_state(state: &State) {
     assert_eq!(*state, State::from_durable(state.picture()), "the index is not that of the state");
@@ -37,6 +39,17 @@ pub fn of_state(state: &State) {
         }
         of_batch(state, id, batch);
     }
+}
+
+/// Of the state after a start: what is under way is what is kept of an earlier daemon.
+pub fn taken_over(state: &State, kept: &BTreeMap<(JobId, u32), Call>) {
+    for (id, batch) in state.batches() {
+        let lost = batch.flights.values().find(|flight| !kept.contains_key(&(id, flight.run)));
+        assert!(lost.is_none(), "nobody looks after {lost:?} of batch {id}");
+    }
+    let under_way = |(job, run): &(JobId, u32)| state.batch(*job).is_some_and(|it| it.in_run(*run).next().is_some());
+    let forgotten = kept.keys().find(|key| !under_way(key));
+    assert!(forgotten.is_none(), "{forgotten:?} goes on, and its items are to do");
 }
 
 fn of_batch(state: &State, id: JobId, batch: &Batch) {

@@ -1,6 +1,8 @@
 //! How the world is asked: by clients and operators, and by the executor.
 
-use daybook::core::command::{AddJob, Command};
+use std::time::Duration;
+
+use daybook::core::command::{AddJob, Command, ItemEnd, ItemOutcome};
 use daybook::core::id::JobId;
 use daybook::core::json::Json;
 use daybook::core::state::lock::LockKey;
@@ -125,11 +127,19 @@ impl World {
             }
             Report::Handled { job, ends } => {
                 let is_news = self.executor.handled(job, &ends);
+                let under_way = |end: &ItemEnd| {
+                    let batch = self.machine.state().batch(job).unwrap();
+                    batch.flights.get(&end.item).is_some_and(|flight| flight.run == end.run)
+                };
+                assert!(!is_news || ends.iter().all(under_way), "batch {job} knows nothing of {ends:?}");
                 let runs: Vec<u32> = ends.iter().map(|end| end.run).take(1).collect();
-                // A report that comes twice, and otherwise, says nothing.
-                let times = if is_news && self.random.once_in(10) { 2 } else { 1 };
-                for _ in 0..times {
-                    let _: Result<_, _> = self.machine.run(&Command::ReportItems { job, ended: ends.clone() });
+                let _: Result<_, _> = self.machine.run(&Command::ReportItems { job, ended: ends.clone() });
+                // One that comes again, late and otherwise, says nothing.
+                if is_news && self.random.once_in(5) {
+                    let done = |end| ItemEnd { outcome: ItemOutcome::Done, ..end };
+                    let at = self.now().awake + Duration::from_millis(self.random.below(10_000));
+                    let ended = ends.into_iter().map(done).collect();
+                    self.executor.tell(at, Command::ReportItems { job, ended });
                 }
                 let known = runs.into_iter().map(move |run| Answered::Known { job, run });
                 self.machine.reply(Box::new(move || answered.lock().unwrap().extend(known)));

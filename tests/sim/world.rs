@@ -419,6 +419,7 @@ impl World {
         checks::healthy(&report);
         checks::booted(&earlier, self.machine.state(), self.clock.now().wall);
         let awake = self.now().awake;
+        laws::taken_over(self.machine.state(), &kept);
         self.executor.adopt(kept, awake, &mut self.random);
         self.seal();
         self.land();
