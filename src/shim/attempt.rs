@@ -1,7 +1,7 @@
 //! One attempt from the order to the noted end: what it needs is made, its process is started, watched, and all of it
 //! is cleared away. How the process is watched stands in `watch.rs`.
 
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io::{self, PipeReader};
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,15 +53,20 @@ pub(super) fn by_hand() -> ExitCode {
     let signals = Signals::listen();
     let starter = rustix::process::getppid();
     match setup::take_streams() {
-        Ok((order, file)) => run(order, file, starter, signals),
+        Ok((order, file)) => run(Order::read(order), file, starter, signals),
         Err(error) => setup::refused(&error.to_string()),
     }
 }
 
 /// Looks after one attempt. `parent`: whoever ends with the daemon.
-pub(super) fn run(order: File, run: RunFile, parent: Option<Pid>, signals: io::Result<Signals>) -> ExitCode {
+pub(super) fn run(
+    order: io::Result<Order>,
+    run: RunFile,
+    parent: Option<Pid>,
+    signals: io::Result<Signals>,
+) -> ExitCode {
     let notes: Vec<String> = setup::lead().into_iter().collect();
-    let ended = match (signals, Order::read(order)) {
+    let ended = match (signals, order) {
         (Ok(signals), Ok(order)) => Attempt { order, signals, tree: Tree::new(), notes }.look_after(&run),
         (Err(error), _) => not_started(format!("cannot listen to signals: {error}")),
         (_, Err(error)) => not_started(format!("the daemon's order cannot be read: {error}")),

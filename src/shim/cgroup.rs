@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::exec::Spec;
 
@@ -76,8 +77,23 @@ impl Cgroup {
     }
 }
 
-/// The folder of the cgroup that this process is in, in the file system that `path` is in.
-fn home(path: &Path) -> io::Result<PathBuf> {
+/// Finds out where shims come back to, once for all that are forked from this process.
+pub(super) fn know_home(path: &Path) {
+    // A shim that does not know it says why.
+    let _: io::Result<&Path> = home(path);
+}
+
+/// The folder of the cgroup that this process, or the nursery that it was forked from, was in, in the file system that
+/// `path` is in: the same for all attempts of a daemon.
+fn home(path: &Path) -> io::Result<&'static Path> {
+    static HOME: OnceLock<PathBuf> = OnceLock::new();
+    match HOME.get() {
+        Some(home) => Ok(home),
+        None => find_home(path).map(|found| HOME.get_or_init(|| found).as_path()),
+    }
+}
+
+fn find_home(path: &Path) -> io::Result<PathBuf> {
     let own = std::fs::read_to_string("/proc/self/cgroup")?;
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"));
     let own = own.ok_or_else(|| io::Error::other("this process is in no cgroup of version 2"))?;

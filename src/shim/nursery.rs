@@ -18,9 +18,10 @@ use rustix::net::{
 };
 use rustix::process::{Pid, PidfdFlags, WaitOptions};
 
+use super::order::Order;
 use super::run_file::RunFile;
 use super::signals::Signals;
-use super::{attempt, setup};
+use super::{attempt, cgroup, setup};
 use crate::exec::Identity;
 
 /// Descriptors of one message: the order and the run file.
@@ -68,7 +69,7 @@ struct Nursery {
 
 /// What a fork is to do.
 struct Shim {
-    order: File,
+    order: io::Result<Order>,
     run: RunFile,
     nursery: Option<Pid>,
     signals: Signals,
@@ -101,11 +102,16 @@ impl Nursery {
                 self.refuse(rustix::io::Errno::BADF.raw_os_error())?;
                 continue;
             };
+            // What is done here touches no page of this program that is not there already; a fork would have to load it.
+            let order = Order::read(File::from(order));
+            if let Some(cgroup) = order.as_ref().ok().and_then(|order| order.cgroup.as_deref()) {
+                cgroup::know_home(cgroup);
+            }
             let nursery = Some(rustix::process::getpid());
             // There is no thread but this one, so a fork is as whole as the process that it is made of.
             match fork::fork() {
                 Ok(fork::Fork::Child) => {
-                    let (order, run, signals) = (order.into(), RunFile::inherited(run), self.signals);
+                    let (run, signals) = (RunFile::inherited(run), self.signals);
                     return Ok(Some(Shim { order, run, nursery, signals }));
                 }
                 Ok(fork::Fork::Parent(number)) => self.tell(number)?,

@@ -2,10 +2,13 @@
 //! It never stops reading while the attempt runs, so no job waits for us but for as long as a write takes.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, PipeReader, Read, Write};
+use std::io::{self, PipeReader, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use crate::exec::OutputSize;
 
@@ -52,14 +55,16 @@ impl Output {
     /// Takes what is in the pipe now, up to a chunk, and answers how many bytes that was.
     pub fn read(&mut self) -> usize {
         let Some(pipe) = &mut self.pipe else { return 0 };
-        self.chunk.resize(CHUNK_BYTES, 0);
-        match pipe.read(&mut self.chunk) {
+        // Most jobs print less than its pages hold: none is touched that nothing is read into.
+        self.chunk.clear();
+        self.chunk.reserve_exact(CHUNK_BYTES);
+        match rustix::io::read(pipe, spare_capacity(&mut self.chunk)) {
             Ok(0) => self.pipe = None,
             Ok(length) => {
                 self.keep(length);
                 return length;
             }
-            Err(error) if [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted].contains(&error.kind()) => {}
+            Err(Errno::AGAIN | Errno::INTR) => {}
             Err(_) => self.pipe = None,
         }
         0
