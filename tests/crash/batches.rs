@@ -188,6 +188,22 @@ fn a_task_that_handles_no_items_any_more_ends_no_batch() {
 }
 
 #[test]
+fn a_handler_that_kills_what_looks_after_it_fails() {
+    let place = Place::new(
+        "[task.auth]\nitems = \"given\"\n\
+         each = { attempts = 3, backoff = \"10ms\", shell = 'echo \"$DAYBOOK_ITEM\" >> $DIR/begun; kill -9 $PPID; sleep 60' }\n",
+    );
+    let daemon = place.start();
+    let batch = begin(&daemon, 2);
+    daemon.wait_state(batch, "retryable");
+    assert_eq!(counted(&place, "begun"), BTreeMap::from([("i0".to_owned(), 3), ("i1".to_owned(), 3)]));
+    let failed = daemon.get(&format!("/v1/batches/{batch}/items?state=failed")).to_string();
+    assert!(failed.contains("the process that looked after it was killed"), "{failed}");
+    nothing_is_left(&place, &daemon, []);
+    daemon.stop();
+}
+
+#[test]
 fn a_disk_that_fails_ends_the_daemon_and_loses_no_item() {
     let quick = config(8).replace("until test -e $DIR/go; do sleep 0.02; done; ", "");
     let place = Place::new(&format!("{quick}[task.fill]\nshell = 'true'\n"));

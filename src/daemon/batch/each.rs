@@ -11,6 +11,9 @@ use crate::core::id::JobId;
 use crate::core::json::Json;
 use crate::core::state::batch::Args;
 
+/// Why items failed whose handler did.
+pub const PANICKED: &str = "its handler panicked; this is a bug, and the daemon's log says where";
+
 /// What is said to the handler of every item of a batch.
 #[derive(Clone, Debug)]
 pub struct Orders {

@@ -9,8 +9,9 @@ mod each;
 mod pace;
 mod run;
 mod source;
+mod under;
 
-pub use each::{Call, Each, Orders, answers};
+pub use each::{Call, Each, Orders, PANICKED, answers};
 pub use pace::Pace;
 pub use run::{End, Run, report};
 pub use source::{Error, read};

@@ -1,16 +1,15 @@
 //! The loop of a run: as many calls as may go on at once, and one question to the engine under way at a time.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
-use super::each::{Call, Each, Orders};
+use super::each::{Call, Each, Orders, PANICKED};
 use super::pace::Pace;
+use super::under::{Ended, Under};
 use crate::clock::Clock;
 use crate::core::command::{Answer, Command, ItemEnd, ItemOutcome, ItemRun};
 use crate::core::id::JobId;
@@ -50,66 +49,22 @@ pub enum End {
 
 type Asked = Result<Result<Answer, Rejection>, Gone>;
 
-/// A call that has ended.
-struct Ended {
-    run: u32,
-    places: Vec<u32>,
-    outcomes: Vec<ItemOutcome>,
-    took: Duration,
+/// What the engine is asked: more items, and with them it is told what became of others.
+struct Question {
+    asked: Instant,
+    wants_more: bool,
+    /// The calls whose ends it tells.
+    told: Vec<u32>,
+    answer: BoxFuture<'static, Asked>,
 }
 
-/// What is under way.
-struct Under {
-    calls: JoinSet<Ended>,
-    /// Items of each call.
-    going: HashMap<u32, Vec<u32>>,
-    /// On disk as begun, and not begun for lack of a place.
-    waiting: VecDeque<ItemRun>,
-    /// What the engine has not been told.
-    ended: Vec<ItemEnd>,
-    /// How long a call, and a question to the engine, takes, in seconds: the last ones count most.
-    call_takes: f64,
-    question_takes: f64,
-}
-
-impl Under {
-    fn new() -> Under {
-        let (calls, going, waiting, ended) = (JoinSet::new(), HashMap::new(), VecDeque::new(), Vec::new());
-        Under { calls, going, waiting, ended, call_takes: 1.0, question_takes: 0.0 }
-    }
-
-    /// Calls to be ready beyond those that go on, so that none of their places is empty while the engine writes. By
-    /// Little's law so many begin in that time; for handlers that take long it is none.
-    fn ahead(&self, concurrency: u32) -> u32 {
-        let begin = f64::from(concurrency) * self.question_takes / self.call_takes.max(1e-6);
-        (begin as u32).min(concurrency - 1)
-    }
-
-    fn note(&mut self, ended: Ended) {
-        self.going.remove(&ended.run);
-        self.call_takes += (ended.took.as_secs_f64() - self.call_takes) / 8.0;
-        let ends = ended.places.into_iter().zip(ended.outcomes);
-        self.ended.extend(ends.map(|(item, outcome)| ItemEnd { item, run: ended.run, outcome }));
-    }
-
-    /// Items that are under way as far as the engine knows.
-    fn items(&self) -> u32 {
-        let going: usize = self.going.values().map(Vec::len).sum();
-        let waiting: usize = self.waiting.iter().map(|run| run.items.len()).sum();
-        (going + waiting + self.ended.len()) as u32
-    }
-
-    /// Those that have not begun are to do again.
-    fn give_back(&mut self) {
-        for run in self.waiting.drain(..) {
-            let returned = |item: &crate::core::command::ItemOrder| ItemEnd {
-                item: item.place,
-                run: run.run,
-                outcome: ItemOutcome::Returned,
-            };
-            self.ended.extend(run.items.iter().map(returned));
-        }
-    }
+/// What there is to ask.
+enum Look {
+    Ask(Question),
+    /// Nothing before that.
+    Nothing(Option<Instant>),
+    /// Nothing ever, as the run stops.
+    Stopped,
 }
 
 /// What happened.
@@ -123,62 +78,36 @@ enum Happened {
 impl Run {
     /// Runs until nothing is left, or it is asked to end. `shuts_down`: asked when it is, whether the daemon stops.
     pub async fn run(mut self, shuts_down: impl Fn() -> bool) -> End {
-        let mut under = Under::new();
-        let (mut asking, mut asked_at, mut told_runs) = (None::<BoxFuture<'static, Asked>>, Instant::now(), Vec::new());
-        let (mut ask_again, mut wanted, mut stopping) = (Instant::now(), false, false);
+        let (mut under, mut question) = (Under::new(), None::<Question>);
+        let (mut ask_again, mut stopping) = (Instant::now(), false);
         loop {
             while under.calls.len() < self.concurrency as usize
                 && let Some(run) = under.waiting.pop_front()
             {
                 self.begin(run, &mut under);
             }
-            // When to ask next, if there may be something to ask for.
             let mut timer = None;
-            if asking.is_none() {
-                let places = self.concurrency + under.ahead(self.concurrency);
-                let taken = (under.calls.len() + under.waiting.len()) as u32 + self.others.div_ceil(self.chunk.max(1));
-                let room = places.saturating_sub(taken);
-                let is_time = !stopping && Instant::now() >= ask_again;
-                let may = if is_time && room > 0 { self.allowed() } else { Ok(0) };
-                let want = may.map_or(0, |calls| calls.min(room));
-                if let Err(wait) = may {
-                    ask_again = Instant::now() + wait;
-                }
-                // Where others have all places, it is asked whether they still do.
-                let looks = is_time && want == 0 && self.others > 0;
-                if want > 0 || looks || !under.ended.is_empty() {
-                    wanted = want > 0 || looks;
-                    let ended = std::mem::take(&mut under.ended);
-                    told_runs = ended.iter().map(|end| end.run).collect();
-                    asked_at = Instant::now();
-                    asking = Some(self.ask(ended, want));
-                } else if stopping && under.calls.is_empty() {
-                    return End::Stopped;
-                } else if !stopping && (room > 0 || self.others > 0) {
-                    timer = Some(ask_again);
+            if question.is_none() {
+                match self.look(&mut under, &mut ask_again, stopping) {
+                    Look::Ask(asked) => question = Some(asked),
+                    Look::Nothing(until) => timer = until,
+                    Look::Stopped => return End::Stopped,
                 }
             }
-            match self.next(&mut under, &mut asking, timer, stopping).await {
+            match self.next(&mut under, &mut question, timer, stopping).await {
                 Happened::Answered(answer) => {
-                    asking = None;
-                    under.question_takes += (asked_at.elapsed().as_secs_f64() - under.question_takes) / 8.0;
-                    told_runs.dedup();
-                    told_runs.drain(..).for_each(|run| self.each.forget(self.orders.job, run));
-                    let Ok(Ok(Answer::Items { runs, wake, under_way })) = answer else { return End::Over };
-                    self.others = under_way.saturating_sub(under.items());
-                    self.pace.took(runs.iter().map(|run| run.items.len()).sum());
-                    if wanted && runs.is_empty() {
-                        let until = wake.map_or(ASK_EVERY, |at| at.since(self.clock.now().wall).min(ASK_EVERY));
-                        ask_again = Instant::now() + until;
+                    let Some(question) = question.take() else { continue };
+                    match self.answered(&mut under, question, answer) {
+                        Some(again) => ask_again = again.unwrap_or(ask_again),
+                        None => return End::Over,
                     }
-                    under.waiting.extend(runs);
                     if stopping {
                         under.give_back();
                     }
                 }
                 Happened::Ended(ended) => {
                     under.note(ended);
-                    while let Some(Ok(ended)) = under.calls.try_join_next() {
+                    while let Some(Some(ended)) = under.calls.next().now_or_never() {
                         under.note(ended);
                     }
                     // What has ended may have been all, or what others waited for.
@@ -188,11 +117,52 @@ impl Run {
                 Happened::Stop => {
                     under.give_back();
                     // Who asks a second time has waited for long enough.
-                    self.stop(&mut under, shuts_down(), stopping).await;
+                    self.stop(&mut under, shuts_down(), stopping);
                     stopping = true;
                 }
             }
         }
+    }
+
+    /// What to ask the engine, and else when to look again.
+    fn look(&mut self, under: &mut Under, ask_again: &mut Instant, stopping: bool) -> Look {
+        let places = self.concurrency + under.ahead(self.concurrency);
+        let taken = (under.calls.len() + under.waiting.len()) as u32 + self.others.div_ceil(self.chunk.max(1));
+        let room = places.saturating_sub(taken);
+        let is_time = !stopping && Instant::now() >= *ask_again;
+        let may = if is_time && room > 0 { self.allowed() } else { Ok(0) };
+        let want = may.map_or(0, |calls| calls.min(room));
+        if let Err(wait) = may {
+            *ask_again = Instant::now() + wait;
+        }
+        // Where others have all places, it is asked whether they still do.
+        let wants_more = want > 0 || is_time && self.others > 0;
+        if wants_more || !under.ended.is_empty() {
+            let ended = std::mem::take(&mut under.ended);
+            let mut told: Vec<u32> = ended.iter().map(|end| end.run).collect();
+            told.dedup();
+            return Look::Ask(Question { asked: Instant::now(), wants_more, told, answer: self.ask(ended, want) });
+        }
+        match stopping {
+            true if under.calls.is_empty() => Look::Stopped,
+            false if room > 0 || self.others > 0 => Look::Nothing(Some(*ask_again)),
+            true | false => Look::Nothing(None),
+        }
+    }
+
+    /// Takes what the engine has answered: when to ask again, if that changes; `None` if the run is over.
+    fn answered(&mut self, under: &mut Under, question: Question, answer: Asked) -> Option<Option<Instant>> {
+        under.question_takes += (question.asked.elapsed().as_secs_f64() - under.question_takes) / 8.0;
+        question.told.iter().for_each(|run| self.each.forget(self.orders.job, *run));
+        let Ok(Ok(Answer::Items { runs, wake, under_way })) = answer else { return None };
+        self.others = under_way.saturating_sub(under.items());
+        self.pace.took(runs.iter().map(|run| run.items.len()).sum());
+        let found_none = question.wants_more && runs.is_empty();
+        under.waiting.extend(runs);
+        Some(
+            found_none
+                .then(|| Instant::now() + wake.map_or(ASK_EVERY, |at| at.since(self.clock.now().wall).min(ASK_EVERY))),
+        )
     }
 
     /// How many calls may begin now.
@@ -203,13 +173,13 @@ impl Run {
     async fn next(
         &mut self,
         under: &mut Under,
-        asking: &mut Option<BoxFuture<'static, Asked>>,
+        question: &mut Option<Question>,
         timer: Option<Instant>,
         stopping: bool,
     ) -> Happened {
         let answer = async {
-            match asking {
-                Some(asking) => asking.await,
+            match question {
+                Some(question) => (&mut question.answer).await,
                 None => std::future::pending().await,
             }
         };
@@ -231,7 +201,7 @@ impl Run {
         };
         tokio::select! {
             biased;
-            Some(Ok(ended)) = under.calls.join_next(), if !under.calls.is_empty() => Happened::Ended(ended),
+            Some(ended) = under.calls.next(), if !under.calls.is_empty() => Happened::Ended(ended),
             answer = answer => Happened::Answered(answer),
             () = stop => Happened::Stop,
             () = time => Happened::Time,
@@ -240,10 +210,10 @@ impl Run {
 
     /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself, until
     /// it is asked `again`.
-    async fn stop(&mut self, under: &mut Under, shuts_down: bool, again: bool) {
+    fn stop(&self, under: &mut Under, shuts_down: bool, again: bool) {
         match (shuts_down, self.each.outlives()) {
             (true, true) => {
-                under.calls.shutdown().await;
+                under.calls.clear();
                 under.going.clear();
             }
             (true, false) if !again => {}
@@ -252,20 +222,20 @@ impl Run {
     }
 
     fn begin(&self, run: ItemRun, under: &mut Under) {
-        let places: Vec<u32> = run.items.iter().map(|item| item.place).collect();
-        under.going.insert(run.run, places.clone());
+        under.going.insert(run.run, run.items.iter().map(|item| item.place).collect());
+        let (number, count) = (run.run, run.items.len());
         let call = Call { orders: self.orders.clone(), run: run.run, items: run.items, is_chunk: self.chunk > 1 };
-        let (number, count) = (run.run, places.len());
         let handled = self.each.handle(call);
-        under.calls.spawn(async move {
+        let call = async move {
             let begun = Instant::now();
             // A panic is a bug of a handler, and the failure of its items.
-            let outcomes = std::panic::AssertUnwindSafe(handled).catch_unwind().await.unwrap_or_else(|_| {
-                let error = "its handler panicked; this is a bug, and the daemon's log says where".into();
-                vec![ItemOutcome::Failed { error }; count]
-            });
-            Ended { run: number, places, outcomes, took: begun.elapsed() }
-        });
+            let outcomes = std::panic::AssertUnwindSafe(handled)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| vec![ItemOutcome::Failed { error: PANICKED.into() }; count]);
+            Ended { run: number, outcomes, took: begun.elapsed() }
+        };
+        under.calls.push(call.boxed());
     }
 
     fn ask(&self, ended: Vec<ItemEnd>, want: u32) -> BoxFuture<'static, Asked> {

@@ -23,13 +23,16 @@ use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::policy::BatchPolicy;
 use crate::core::state::State;
-use crate::daemon::batch::{Call, Each, Orders, Pace, Run, answers, read, report};
+use crate::daemon::batch::{Call, Each, Orders, PANICKED, Pace, Run, answers, read, report};
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
 use crate::workers::{self, Cancelled, Worker};
 
 /// Bytes of what one item's process prints that go into the output of the batch.
 const ITEM_OUTPUT_BYTES: usize = 2048;
+
+/// Why items failed of whose process nobody knows how it ended.
+const UNKNOWN: &str = "what looked after its process failed; this is a bug, and the daemon's log says where";
 
 /// Where lines about items go: the output of the batch's attempt, where there is one.
 type Log = Option<Arc<Lines>>;
@@ -171,7 +174,7 @@ impl Attempts {
                 Ok((each, policy)) => {
                     let orders = Arc::new(orders(job, &name, &args, &policy));
                     let call = Call { orders, run, items, is_chunk: policy.chunk > 1 };
-                    let panicked = call.failed("its handler panicked; this is a bug, and the daemon's log says where");
+                    let panicked = call.failed(PANICKED);
                     let handled = AssertUnwindSafe(each.handle(call)).catch_unwind().await;
                     let outcomes = handled.unwrap_or(panicked);
                     report(&this.engine, job, run, places, outcomes).await;
@@ -195,7 +198,7 @@ impl Attempts {
         tokio::spawn(async move {
             let outcomes = match ended.await {
                 Ok(ended) => this.came_to(&ended, &items, &None).await,
-                Err(_) => vec![ItemOutcome::Returned; items.len()],
+                Err(_) => vec![ItemOutcome::Failed { error: UNKNOWN.into() }; items.len()],
             };
             report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await;
             this.forget_call(job, run);
@@ -274,10 +277,9 @@ impl Attempts {
                 let result = ended.result.as_deref().and_then(|result| serde_json::from_str::<Value>(result).ok());
                 answers(items, result.as_ref())
             }
-            Outcome::Cancelled | Outcome::Interrupted | Outcome::Lost { .. } => {
-                vec![ItemOutcome::Returned; items.len()]
-            }
-            Outcome::Failed { .. } | Outcome::TimedOut { .. } | Outcome::NotStarted { .. } => {
+            Outcome::Cancelled | Outcome::Interrupted => vec![ItemOutcome::Returned; items.len()],
+            // A handler that kills its shim each time would otherwise be called without an end.
+            Outcome::Lost { .. } | Outcome::Failed { .. } | Outcome::TimedOut { .. } | Outcome::NotStarted { .. } => {
                 let error = ended.outcome.error().unwrap_or_default();
                 let error = match printed.lines().rev().find(|line| !line.trim().is_empty()) {
                     Some(last) => format!("{error}: {last}"),
@@ -314,7 +316,7 @@ impl Each for Processes {
             attempts.processes.start(start);
             match ended.await {
                 Ok(ended) => attempts.came_to(&ended, &call.items, &log).await,
-                Err(_) => call.all(ItemOutcome::Returned),
+                Err(_) => call.failed(UNKNOWN),
             }
         };
         handle.boxed()
