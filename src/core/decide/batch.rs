@@ -24,7 +24,7 @@ use crate::core::time::Timestamp;
 /// Whether a batch of this task can have these arguments now.
 pub fn may_be(state: &State, task: &Task, policy: &BatchPolicy, args: &Json) -> Result<(), Rejection> {
     let args = Args::read(args).map_err(|error| Rejection::BatchArgs { error: error.into() })?;
-    let known = || policy.ops.join(", ").into();
+    let known = || if policy.ops.is_empty() { "none".into() } else { policy.ops.join(", ").into() };
     match &args.op {
         Some(op) if !policy.ops.iter().any(|known| **known == **op) => {
             return Err(Rejection::UnknownOp { task: task.name.clone(), op: op.clone(), known: known() });

@@ -83,6 +83,10 @@ impl UrlTemplate {
             return Err("it must begin with `http://` or `https://`".into());
         };
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let name = host.rsplit('@').next().unwrap_or_default();
+        if name.is_empty() || name.starts_with(':') {
+            return Err("it names no host, as `https://example.org/hook` does".into());
+        }
         if host.contains(['{', '}']) {
             return Err("an argument may stand in the path and the query only, not in the host".into());
         }
@@ -216,11 +220,14 @@ mod tests {
     fn urls_that_cannot_be_used_are_refused() {
         let refused = |url: &str| UrlTemplate::parse(url).err().unwrap();
         assert!(refused("ftp://h/").contains("http://"));
+        for none in ["https:///x", "http:///", "http://", "http://?x", "http://:80/", "http://me@/x"] {
+            assert!(refused(none).contains("names no host"), "{none}");
+        }
         assert!(refused("http://{item}.example.org/").contains("host"));
         assert!(refused("http://h:{port}").contains("host"));
         assert!(refused("http://h/{a b}").contains("%7B"));
         assert!(refused("http://h/{}").contains("%7B"));
-        assert!(refused("http:///").contains("cannot be read"));
+        assert!(refused("http://h:x/").contains("cannot be read"));
         assert!(refused("http://h/a/%2E./b").contains("`..`"));
         assert!(refused(&format!("http://h/{}", "a".repeat(URL_BYTES_MAX))).contains("bytes"));
     }
