@@ -26,6 +26,8 @@ use crate::exec::Identity;
 
 /// Descriptors of one message: the order and the run file.
 const DESCRIPTORS: usize = 2;
+/// Bytes of an order that is read before the fork.
+const ORDER_BYTES_MAX: u64 = 64 * 1024;
 
 /// Asks a nursery for a shim: its number, and a descriptor of it. It blocks for the time of a fork.
 ///
@@ -67,9 +69,28 @@ struct Nursery {
     signals: Signals,
 }
 
+/// The order of a fork, or where it stands.
+enum Known {
+    Read(Box<io::Result<Order>>),
+    File(File),
+}
+
+/// What can be known before the fork: that touches no page of this program which is not there already, and a fork would
+/// have to load it. A large order is for the fork to read, as what it takes of memory here stays, and is copied for each.
+fn known(file: File) -> Known {
+    if file.metadata().map_or(0, |meta| meta.len()) > ORDER_BYTES_MAX {
+        return Known::File(file);
+    }
+    let order = Order::read(file);
+    if let Some(cgroup) = order.as_ref().ok().and_then(|order| order.cgroup.as_deref()) {
+        cgroup::know_home(cgroup);
+    }
+    Known::Read(Box::new(order))
+}
+
 /// What a fork is to do.
 struct Shim {
-    order: io::Result<Order>,
+    order: Known,
     run: RunFile,
     nursery: Option<Pid>,
     signals: Signals,
@@ -77,7 +98,11 @@ struct Shim {
 
 impl Shim {
     fn look_after(self) -> ExitCode {
-        attempt::run(self.order, self.run, self.nursery, Ok(self.signals))
+        let order = match self.order {
+            Known::Read(order) => *order,
+            Known::File(file) => Order::read(file),
+        };
+        attempt::run(order, self.run, self.nursery, Ok(self.signals))
     }
 }
 
@@ -102,11 +127,7 @@ impl Nursery {
                 self.refuse(rustix::io::Errno::BADF.raw_os_error())?;
                 continue;
             };
-            // What is done here touches no page of this program that is not there already; a fork would have to load it.
-            let order = Order::read(File::from(order));
-            if let Some(cgroup) = order.as_ref().ok().and_then(|order| order.cgroup.as_deref()) {
-                cgroup::know_home(cgroup);
-            }
+            let order = known(File::from(order));
             let nursery = Some(rustix::process::getpid());
             // There is no thread but this one, so a fork is as whole as the process that it is made of.
             match fork::fork() {
