@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::core::id::JobId;
+use crate::core::limits;
 use crate::descriptors::attempts_max;
 use crate::shim::program::plain;
 use crate::shim::{self, Look, RunFile};
@@ -32,6 +33,7 @@ use super::processes::Shared;
 use super::report::{Ended, Outcome, Report, Stop};
 use super::result;
 use super::spec::Start;
+use super::system::is_going_down;
 
 /// How often it is looked whether a shim has ended that the runtime cannot watch.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -40,6 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TOLD_AFTER: Duration = Duration::from_millis(100);
 /// Why there is no end.
 const GONE: &str = "the process that looked after it was killed";
+const TOLD: &str = "the process that looked after it was told to end it, and not by the daemon";
 
 /// What has been asked for so far: wishes add up, none is taken back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,7 +116,16 @@ pub(super) async fn attend(
     };
     wait(shim, &mut wanted, tell).await;
     let wanted = *wanted.borrow();
-    collect(shared, (job, attempt), wanted).await
+    let ended = collect(shared, (job, attempt), wanted).await;
+    match ended.outcome {
+        // A handler of items that ends its shim each time would otherwise be called without an end.
+        Outcome::Cancelled | Outcome::Interrupted
+            if attempt >= limits::FIRST_RUN && !wanted.any() && !is_going_down().await =>
+        {
+            Ended { outcome: Outcome::Lost { cause: TOLD.to_owned() }, ..ended }
+        }
+        _ => ended,
+    }
 }
 
 /// Waits for the end of a shim, and passes wishes on to it. `tell` is told who it is, if it lives on for a while.

@@ -102,7 +102,7 @@ impl Run {
                         None => return End::Over,
                     }
                     if stopping {
-                        under.give_back();
+                        under.give_back(0);
                     }
                 }
                 Happened::Ended(ended) => {
@@ -110,12 +110,15 @@ impl Run {
                     while let Some(Some(ended)) = under.calls.next().now_or_never() {
                         under.note(ended);
                     }
+                    if under.well == 0 {
+                        under.give_back(self.concurrency - 1);
+                    }
                     // What has ended may have been all, or what others waited for.
                     ask_again = ask_again.min(Instant::now());
                 }
-                Happened::Time => {}
+                Happened::Time => under.look_for_stall(),
                 Happened::Stop => {
-                    under.give_back();
+                    under.give_back(0);
                     // Who asks a second time has waited for long enough.
                     self.stop(&mut under, shuts_down(), stopping);
                     stopping = true;
@@ -126,7 +129,7 @@ impl Run {
 
     /// What to ask the engine, and else when to look again.
     fn look(&mut self, under: &mut Under, ask_again: &mut Instant, stopping: bool) -> Look {
-        let places = self.concurrency + under.ahead(self.concurrency);
+        let places = self.concurrency + under.ahead(self.concurrency, self.chunk);
         let taken = (under.calls.len() + under.waiting.len()) as u32 + self.others.div_ceil(self.chunk.max(1));
         let room = places.saturating_sub(taken);
         let is_time = !stopping && Instant::now() >= *ask_again;
@@ -136,24 +139,24 @@ impl Run {
             *ask_again = Instant::now() + wait;
         }
         // Where others have all places, it is asked whether they still do.
-        let wants_more = want > 0 || is_time && self.others > 0;
+        let wants_more = want > 0 || is_time && room == 0 && self.others > 0;
         if wants_more || !under.ended.is_empty() {
-            let ended = std::mem::take(&mut under.ended);
-            let mut told: Vec<u32> = ended.iter().map(|end| end.run).collect();
-            told.dedup();
+            let (ended, told) = under.take_ended();
             return Look::Ask(Question { asked: Instant::now(), wants_more, told, answer: self.ask(ended, want) });
         }
-        match stopping {
-            true if under.calls.is_empty() => Look::Stopped,
-            false if room > 0 || self.others > 0 => Look::Nothing(Some(*ask_again)),
-            true | false => Look::Nothing(None),
+        let again = (!stopping && (room > 0 || self.others > 0)).then_some(*ask_again);
+        match stopping && under.calls.is_empty() {
+            true => Look::Stopped,
+            false => Look::Nothing(again.into_iter().chain(under.stalls_at()).min()),
         }
     }
 
     /// Takes what the engine has answered: when to ask again, if that changes; `None` if the run is over.
     fn answered(&mut self, under: &mut Under, question: Question, answer: Asked) -> Option<Option<Instant>> {
         under.question_takes += (question.asked.elapsed().as_secs_f64() - under.question_takes) / 8.0;
-        question.told.iter().for_each(|run| self.each.forget(self.orders.job, *run));
+        if answer.is_ok() {
+            question.told.iter().for_each(|run| self.each.forget(self.orders.job, *run));
+        }
         let Ok(Ok(Answer::Items { runs, wake, under_way })) = answer else { return None };
         self.others = under_way.saturating_sub(under.items());
         self.pace.took(runs.iter().map(|run| run.items.len()).sum());
@@ -200,9 +203,10 @@ impl Run {
             }
         };
         tokio::select! {
+            // In this order: a question is on its way before the calls that are ready begin.
             biased;
-            Some(ended) = under.calls.next(), if !under.calls.is_empty() => Happened::Ended(ended),
             answer = answer => Happened::Answered(answer),
+            Some(ended) = under.calls.next(), if !under.calls.is_empty() => Happened::Ended(ended),
             () = stop => Happened::Stop,
             () = time => Happened::Time,
         }
@@ -222,6 +226,9 @@ impl Run {
     }
 
     fn begin(&self, run: ItemRun, under: &mut Under) {
+        if under.calls.is_empty() {
+            under.moved = Instant::now();
+        }
         under.going.insert(run.run, run.items.iter().map(|item| item.place).collect());
         let (number, count) = (run.run, run.items.len());
         let call = Call { orders: self.orders.clone(), run: run.run, items: run.items, is_chunk: self.chunk > 1 };
@@ -253,10 +260,10 @@ impl Run {
     }
 }
 
-/// Tells the engine what became of one call that no run looks after.
-pub async fn report(engine: &Handle, job: JobId, run: u32, places: Vec<u32>, outcomes: Vec<ItemOutcome>) {
+/// Tells the engine what became of one call that no run looks after. Whether it is on disk.
+pub async fn report(engine: &Handle, job: JobId, run: u32, places: Vec<u32>, outcomes: Vec<ItemOutcome>) -> bool {
     let ends = places.into_iter().zip(outcomes);
     let ended = ends.map(|(item, outcome)| ItemEnd { item, run, outcome }).collect();
     // With the engine gone, the next one finds what was under way.
-    let _: Result<Answer, _> = engine.ask(Command::ReportItems { job, ended }).await;
+    engine.act(move |machine, _| machine.run(&Command::ReportItems { job, ended })).await.is_ok()
 }

@@ -177,8 +177,9 @@ impl Attempts {
                     let panicked = call.failed(PANICKED);
                     let handled = AssertUnwindSafe(each.handle(call)).catch_unwind().await;
                     let outcomes = handled.unwrap_or(panicked);
-                    report(&this.engine, job, run, places, outcomes).await;
-                    each.forget(job, run);
+                    if report(&this.engine, job, run, places, outcomes).await {
+                        each.forget(job, run);
+                    }
                 }
                 Err(error) => {
                     let outcomes = vec![ItemOutcome::Failed { error: limits::message(error).into() }];
@@ -200,8 +201,9 @@ impl Attempts {
                 Ok(ended) => this.came_to(&ended, &items, &None).await,
                 Err(_) => vec![ItemOutcome::Failed { error: UNKNOWN.into() }; items.len()],
             };
-            report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await;
-            this.forget_call(job, run);
+            if report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await {
+                this.forget_call(job, run);
+            }
             this.is_over(job, run);
         });
     }
