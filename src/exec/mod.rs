@@ -42,7 +42,7 @@ pub use output::{Follow, Outputs};
 pub use processes::{Place, Processes};
 pub use prune::{OutputFile, Pruned};
 pub use report::{Ended, Exit, Outcome, OutputSize, Report, Stop};
-pub(crate) use result::bytes as result_bytes;
+pub(crate) use result::{DROPPED as RESULT_DROPPED, bytes as result_bytes};
 pub use spec::{Program, Spec, Start};
 pub use strays::{any_strays, count_strays, end_strays};
 pub use system::is_going_down;

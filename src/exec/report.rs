@@ -12,6 +12,7 @@ use crate::core::id::JobId;
 use crate::shim::Stragglers;
 
 use super::identity::Identity;
+use super::result::DROPPED;
 
 /// A message about one attempt. Each start is answered by at most one `Spawned`, then exactly one `Ended`.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ impl Ended {
             stragglers: Stragglers::default(),
             notes: Vec::new(),
         }
+    }
+
+    /// Why there is no result although the job left one.
+    pub fn lost_result(&self) -> Option<&str> {
+        self.notes.iter().map(String::as_str).find(|note| note.starts_with(DROPPED))
     }
 }
 

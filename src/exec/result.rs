@@ -10,13 +10,16 @@ use rustix::fs::OFlags;
 
 use crate::core::limits::RESULT_BYTES_MAX;
 
+/// How a note begins about a result that cannot be taken.
+pub const DROPPED: &str = "the result is dropped";
+
 /// Reads the file, which stays until the end of the attempt is on disk. `Ok(None)` when the job wrote nothing; an error
 /// is a note for a person: a bad result does not change how an attempt ended. It blocks.
 pub(super) fn read(path: &Path) -> Result<Option<String>, String> {
     match bytes(path, None) {
         Ok(Some(bytes)) => to_json(&bytes),
         Ok(None) => Ok(None),
-        Err(error) => Err(format!("the result is dropped: {error}")),
+        Err(error) => Err(format!("{DROPPED}: {error}")),
     }
 }
 
@@ -45,7 +48,7 @@ pub fn bytes(path: &Path, owner: Option<u32>) -> io::Result<Option<Vec<u8>>> {
 
 /// The JSON value in `bytes`, or else their text as a JSON string; none if there is nothing but white space.
 fn to_json(bytes: &[u8]) -> Result<Option<String>, String> {
-    let too_large = || format!("the result is dropped: it is larger than {RESULT_BYTES_MAX} bytes");
+    let too_large = || format!("{DROPPED}: it is larger than {RESULT_BYTES_MAX} bytes");
     if bytes.len() > RESULT_BYTES_MAX {
         return Err(too_large());
     }

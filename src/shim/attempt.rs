@@ -25,7 +25,7 @@ use super::watch::{Watch, asked};
 use super::{child, drain, result, setup};
 use crate::config::UMASK_DEFAULT;
 use crate::core::limits;
-use crate::exec::{Exit, Identity, Outcome, OutputSize};
+use crate::exec::{Exit, Identity, Outcome, OutputSize, RESULT_DROPPED};
 
 /// An end that cannot be noted is kept, and noted again every second, for so long: a disk may be full that copies on
 /// every write.
@@ -242,7 +242,7 @@ impl Attempt {
             cgroup.remove();
         }
         if let Err(why) = result::carry(&self.order) {
-            self.notes.push(format!("the result is dropped: {why}"));
+            self.notes.push(format!("{RESULT_DROPPED}: {why}"));
         }
         if let Some(folder) = &self.order.temporary
             && let Err(error) = remove_temporary(folder)

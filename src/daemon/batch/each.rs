@@ -1,6 +1,6 @@
 //! What handles items, as a run sees it, and the terms on which both talk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -9,8 +9,11 @@ use serde_json::{Map, Value, json};
 use crate::core::command::{ItemOrder, ItemOutcome};
 use crate::core::id::JobId;
 use crate::core::json::Json;
+use crate::core::limits::{self, RESULT_BYTES_MAX};
 use crate::core::state::batch::Args;
 
+/// Bytes of what an answer names that are shown.
+const SHOWN_BYTES_MAX: usize = 80;
 /// Why items failed whose handler did.
 pub const PANICKED: &str = "its handler panicked; this is a bug, and the daemon's log says where";
 
@@ -100,18 +103,64 @@ fn value(text: &str) -> Value {
 
 /// What became of each item of a call that went well: those that its result names under `failed`, with the reason, have
 /// failed, all others are done.
-pub fn answers(items: &[ItemOrder], result: Option<&Value>) -> Vec<ItemOutcome> {
-    let failed = result.and_then(|result| result.get("failed")).and_then(Value::as_object);
-    let failed: BTreeMap<&str, String> = failed
-        .into_iter()
-        .flatten()
-        .map(|(item, why)| (item.as_str(), why.as_str().map_or_else(|| why.to_string(), str::to_owned)))
-        .collect();
-    let outcome = |item: &ItemOrder| match failed.get(&*item.text) {
+///
+/// A handler that says which items of a chunk have failed must not be misunderstood: where its answer is meant to be JSON
+/// and is not understood, all of them have. The answer about a single item may be anything.
+pub fn answers(items: &[ItemOrder], is_chunk: bool, result: Option<&Value>) -> Vec<ItemOutcome> {
+    let of = |why: Option<&String>| match why {
         Some(why) => ItemOutcome::Failed { error: why.as_str().into() },
         None => ItemOutcome::Done,
     };
-    items.iter().map(outcome).collect()
+    match named_failed(items, result) {
+        Ok(failed) => items.iter().map(|item| of(failed.get(&name(&item.text)))).collect(),
+        Err(why) if is_chunk => vec![of(Some(&not_understood(&why))); items.len()],
+        Err(_) => vec![ItemOutcome::Done; items.len()],
+    }
+}
+
+/// Why items failed whose handler answered, and nobody knows what.
+pub fn not_understood(why: &str) -> String {
+    format!("its handler's answer cannot be taken: {why}")
+}
+
+/// The items that a result says have failed, and why.
+fn named_failed(items: &[ItemOrder], result: Option<&Value>) -> Result<BTreeMap<String, String>, String> {
+    let parsed;
+    let result = match result {
+        // What looks like JSON was meant to be.
+        Some(Value::String(text)) if text.trim_start().starts_with(['{', '[']) => {
+            let read = serde_json::from_str(text);
+            parsed =
+                read.map_err(|error| format!("it is no JSON, or has more than {RESULT_BYTES_MAX} bytes: {error}"))?;
+            Some(&parsed)
+        }
+        result => result,
+    };
+    let failed = match result {
+        Some(Value::Object(result)) => result.get("failed"),
+        Some(Value::Array(_)) => return Err("it is an array, not an object".into()),
+        _ => None,
+    };
+    let failed = match failed {
+        None => return Ok(BTreeMap::new()),
+        Some(Value::Object(failed)) => failed,
+        Some(_) => return Err("its `failed` is no object of items and reasons".into()),
+    };
+    let known: BTreeSet<String> = items.iter().map(|item| name(&item.text)).collect();
+    let one = |(item, why): (&String, &Value)| match name(item) {
+        name if known.contains(&name) => Ok((name, why.as_str().map_or_else(|| why.to_string(), str::to_owned))),
+        _ => Err(format!(
+            "its `failed` names `{}`, which is not in this call",
+            limits::cut(item.clone(), SHOWN_BYTES_MAX)
+        )),
+    };
+    failed.iter().map(one).collect()
+}
+
+/// How an item is named in an answer: one that is JSON however it is written.
+fn name(text: &str) -> String {
+    let parsed = text.trim_start().starts_with(['{', '[']).then(|| serde_json::from_str::<Value>(text).ok());
+    parsed.flatten().map_or_else(|| text.to_owned(), |value| value.to_string())
 }
 
 /// What handles items.
@@ -159,9 +208,47 @@ mod tests {
     #[test]
     fn it_answers_for_each_item_of_a_chunk() {
         let call = call(&[("a", None), ("b", None), ("c", None)], true);
-        let result = json!({"failed": {"b": "no such client", "c": 404, "x": "?"}});
+        let answers = |result: Value| answers(&call.items, true, Some(&result));
+        let result = json!({"failed": {"b": "no such client", "c": 404}});
         let failed = |error: &str| ItemOutcome::Failed { error: error.into() };
-        assert_eq!(answers(&call.items, Some(&result)), [ItemOutcome::Done, failed("no such client"), failed("404")]);
-        assert_eq!(answers(&call.items, None), call.all(ItemOutcome::Done));
+        let each = [ItemOutcome::Done, failed("no such client"), failed("404")];
+        assert_eq!(answers(result.clone()), each);
+        // Whatever its type was said to be.
+        assert_eq!(answers(Value::String(result.to_string())), each);
+        for said in [json!(null), json!("OK"), json!(7), json!({"sent": 3}), json!({"failed": {}}), json!("<html>")] {
+            assert_eq!(answers(said), call.all(ItemOutcome::Done));
+        }
+        assert_eq!(super::answers(&call.items, true, None), call.all(ItemOutcome::Done));
+    }
+
+    #[test]
+    fn an_answer_about_a_chunk_is_understood_or_all_have_failed() {
+        let long = format!("{{\"failed\": {{\"a\": \"{}", "x".repeat(RESULT_BYTES_MAX));
+        let wrong = [
+            (json!(["a"]), "array"),
+            (json!({"failed": ["a"]}), "no object"),
+            (json!({"failed": false}), "no object"),
+            (json!({"failed": {"a": "no", "z": "no"}}), "`z`, which is not in this call"),
+            (json!("{\"failed\": {\"a\""), "no JSON"),
+            (json!(long), "more than 65536 bytes"),
+        ];
+        for (said, why) in wrong {
+            let items = call(&[("a", None), ("b", None)], true).items;
+            let outcomes = answers(&items, true, Some(&said));
+            let is = |it: &ItemOutcome| matches!(it, ItemOutcome::Failed { error } if error.contains(why));
+            assert!(outcomes.len() == 2 && outcomes.iter().all(is), "{outcomes:?}");
+            assert_eq!(answers(&items[..1], false, Some(&said)).len(), 1);
+        }
+        // What a server says of a single item is its own affair.
+        let items = call(&[("a", None)], false).items;
+        assert_eq!(answers(&items, false, Some(&json!({"failed": false}))), [ItemOutcome::Done]);
+    }
+
+    #[test]
+    fn an_item_that_is_json_is_named_however_it_is_written() {
+        let items = call(&[(r#"{"name":"x\u00e9","id":1}"#, None), (r#"{"id":2}"#, None)], true).items;
+        let result = json!({"failed": {"{ \"id\": 1, \"name\": \"xé\" }": "no"}});
+        let failed = ItemOutcome::Failed { error: "no".into() };
+        assert_eq!(answers(&items, true, Some(&result)), [failed, ItemOutcome::Done]);
     }
 }

@@ -11,7 +11,7 @@ mod run;
 mod source;
 mod under;
 
-pub use each::{Call, Each, Orders, PANICKED, answers};
+pub use each::{Call, Each, Orders, PANICKED, answers, not_understood};
 pub use pace::Pace;
 pub use run::{End, Run, report};
 pub use source::{Error, read};

@@ -23,7 +23,7 @@ use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::policy::BatchPolicy;
 use crate::core::state::State;
-use crate::daemon::batch::{Call, Each, Orders, PANICKED, Pace, Run, answers, read, report};
+use crate::daemon::batch::{Call, Each, Orders, PANICKED, Pace, Run, answers, not_understood, read, report};
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
 use crate::workers::{self, Cancelled, Worker};
@@ -198,7 +198,7 @@ impl Attempts {
         self.processes.adopt(earlier);
         tokio::spawn(async move {
             let outcomes = match ended.await {
-                Ok(ended) => this.came_to(&ended, &items, &None).await,
+                Ok(ended) => this.came_to(&ended, &items, items.len() > 1, &None).await,
                 Err(_) => vec![ItemOutcome::Failed { error: UNKNOWN.into() }; items.len()],
             };
             if report(&this.engine, job, run, items.iter().map(|item| item.place).collect(), outcomes).await {
@@ -262,7 +262,7 @@ impl Attempts {
     }
 
     /// What became of the items of a call that was a process.
-    async fn came_to(&self, ended: &Ended, items: &[ItemOrder], log: &Log) -> Vec<ItemOutcome> {
+    async fn came_to(&self, ended: &Ended, items: &[ItemOrder], is_chunk: bool, log: &Log) -> Vec<ItemOutcome> {
         let printed = match ended.output.kept {
             0 => String::new(),
             _ => {
@@ -277,7 +277,10 @@ impl Attempts {
         match &ended.outcome {
             Outcome::Succeeded { .. } => {
                 let result = ended.result.as_deref().and_then(|result| serde_json::from_str::<Value>(result).ok());
-                answers(items, result.as_ref())
+                match ended.lost_result().filter(|_| is_chunk) {
+                    Some(why) => vec![ItemOutcome::Failed { error: not_understood(why).into() }; items.len()],
+                    None => answers(items, is_chunk, result.as_ref()),
+                }
             }
             Outcome::Cancelled | Outcome::Interrupted => vec![ItemOutcome::Returned; items.len()],
             // A handler that kills its shim each time would otherwise be called without an end.
@@ -317,7 +320,7 @@ impl Each for Processes {
             let ended = attempts.await_call(call.orders.job, call.run);
             attempts.processes.start(start);
             match ended.await {
-                Ok(ended) => attempts.came_to(&ended, &call.items, &log).await,
+                Ok(ended) => attempts.came_to(&ended, &call.items, call.is_chunk, &log).await,
                 Err(_) => call.failed(UNKNOWN),
             }
         };
@@ -407,7 +410,7 @@ impl Each for Workers {
             };
             match ended {
                 Err(_) => call.failed(format!("timed out after {}", humantime::format_duration(timeout))),
-                Ok(Ok(result)) => answers(&call.items, Some(&result)),
+                Ok(Ok(result)) => answers(&call.items, call.is_chunk, Some(&result)),
                 Ok(Err(workers::Error::Cancelled { .. })) => call.all(ItemOutcome::Returned),
                 Ok(Err(error)) => call.failed(error.to_string()),
             }
