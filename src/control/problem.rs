@@ -69,6 +69,7 @@ kinds! {
     NO_ITEM "no_item" 404 "The batch has no such item";
     ITEM_NOT_WAITING "item_not_waiting" 409 "The item does not wait to be handled";
     ITEM_HELD "item_held" 409 "Somebody else handles the item";
+    STARTS_NOTHING "starts_nothing" 409 "The daemon starts nothing now";
     NO_OVERRIDE "no_override" 404 "There is no such override";
     TOO_MANY_OVERRIDES "too_many_overrides" 409 "There are too many overrides";
     HISTORY_UNREADABLE "history_unreadable" 503 "The history cannot be read";

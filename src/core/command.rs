@@ -132,6 +132,8 @@ pub enum Command {
         job: JobId,
         attempt: u32,
         want: u32,
+        /// Items in one handling, at least 1: what the run was begun with, whatever the config says now.
+        chunk: u32,
     },
     ReportItems {
         job: JobId,

@@ -60,6 +60,7 @@ rejections! {
     ItemNotWaiting { job: JobId, item: Box<str>, state: &'static str } = "item_not_waiting",
         "item `{item}` of batch {job} is {state}";
     ItemHeld { key: Box<str>, job: JobId } = "item_held", "`{key}` is being handled by job {job}";
+    StartsNothing = "starts_nothing", "this daemon starts nothing now: `execution` is false, or it was drained";
     NoOverride { key: Box<str> } = "no_override", "`{key}` has no override";
     TooManyOverrides = "too_many_overrides", "there are too many overrides";
     HistoryUnreadable = "history_unreadable", "the history cannot be read, so nobody knows whether that is there already";
@@ -101,6 +102,7 @@ impl Rejection {
             | Rejection::NothingToRepair { .. }
             | Rejection::NoItem { .. }
             | Rejection::ItemNotWaiting { .. }
+            | Rejection::StartsNothing
             | Rejection::NoOverride { .. }
             | Rejection::TooManyOverrides => false,
         }

@@ -134,7 +134,8 @@ impl Batches for Daemon {
     }
 
     fn advance(&self, batch: JobId, item: Box<str>) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move { Ok(self.engine().ask(Command::AdvanceItem { job: batch, item }).await.map(|_| ())?) }.boxed()
+        let advance = self.engine().act(move |machine, _| machine.advance(batch, item).map(drop));
+        async move { Ok(advance.await??) }.boxed()
     }
 
     fn thing(&self, key: Box<str>) -> BoxFuture<'_, Result<ThingView, Refusal>> {

@@ -229,9 +229,21 @@ impl Machine {
     }
 
     /// What the run of a batch begins next; nothing while nothing is to be started.
-    pub fn next_items(&mut self, job: JobId, attempt: u32, want: u32) -> Result<Answer, Rejection> {
-        let want = if self.execution && !self.draining { want } else { 0 };
-        self.run(&Command::NextItems { job, attempt, want })
+    pub fn next_items(&mut self, job: JobId, attempt: u32, want: u32, chunk: u32) -> Result<Answer, Rejection> {
+        let want = if self.starts() { want } else { 0 };
+        self.run(&Command::NextItems { job, attempt, want, chunk })
+    }
+
+    /// Handles an item ahead of its turn, unless nothing is to be started.
+    pub fn advance(&mut self, job: JobId, item: Box<str>) -> Result<Answer, Rejection> {
+        match self.starts() {
+            true => self.run(&Command::AdvanceItem { job, item }),
+            false => Err(Rejection::StartsNothing),
+        }
+    }
+
+    fn starts(&self) -> bool {
+        self.execution && !self.draining
     }
 
     fn add_by(
@@ -391,7 +403,7 @@ impl Machine {
 
     /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
     pub fn start_ready(&mut self) {
-        if !self.execution || self.draining || self.gathering.is_none() {
+        if !self.starts() || self.gathering.is_none() {
             return;
         }
         let at = self.at();

@@ -50,7 +50,10 @@ pub fn command(world: &mut World, line: &Line) -> Option<Followed> {
             let end = |item| ItemEnd { item, run: flights.get(&item).map_or(0, |it| it.run), outcome: outcome.clone() };
             Command::ReportItems { job: line.job(), ended: items.map(end).collect() }
         }
-        "ahead" => Command::AdvanceItem { job: line.job(), item: line.operand(1).into() },
+        "ahead" => {
+            let (answer, events) = world.act(|machine, _| machine.advance(line.job(), line.operand(1).into()));
+            return Some((answer.err().iter().map(refused).collect(), events));
+        }
         "take-out" => Command::RemoveItem { key: line.operand(0).into() },
         "override" => Command::OverrideItem {
             key: line.operand(0).into(),
@@ -121,7 +124,8 @@ fn batch(world: &mut World, line: &Line) -> Followed {
 fn next(world: &mut World, line: &Line) -> Followed {
     let want = line.option("want").map_or(1, |want| want.parse().unwrap());
     let attempt = attempt(world, line);
-    let (answer, events) = world.act(|machine, _| machine.next_items(line.job(), attempt, want));
+    let chunk = line.option("chunk").map_or(1, |chunk| chunk.parse().unwrap());
+    let (answer, events) = world.act(|machine, _| machine.next_items(line.job(), attempt, want, chunk));
     let said = match answer {
         Err(rejection) => vec![refused(&rejection)],
         Ok(Answer::Items { runs, wake, .. }) => {

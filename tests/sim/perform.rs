@@ -5,6 +5,7 @@ use std::time::Duration;
 use daybook::core::command::{AddJob, Command, ItemEnd, ItemOutcome};
 use daybook::core::id::JobId;
 use daybook::core::json::Json;
+use daybook::core::state::State;
 use daybook::core::state::lock::LockKey;
 use daybook::engine::recover::Projections;
 
@@ -12,6 +13,12 @@ use crate::checks;
 use crate::clients::Ask;
 use crate::executor::Report;
 use crate::world::{Answered, Told, World};
+
+/// Items in a handling of this batch.
+fn chunk(state: &State, job: JobId) -> u32 {
+    let task = state.job(job).and_then(|job| state.task(job.task));
+    task.and_then(|task| task.policy.batch.as_ref()).map_or(1, |batch| batch.chunk)
+}
 
 impl World {
     pub fn perform(&mut self, ask: Ask) {
@@ -74,7 +81,7 @@ impl World {
                 Some((job, _)) => self.other(Command::DropBatch { job, reason: "its client has gone".into() }),
                 None => Vec::new(),
             },
-            Ask::Advance(job, item) => self.other(Command::AdvanceItem { job, item: item.into() }),
+            Ask::Advance(job, item) => vec![Told::Other(format!("{:?}", machine.advance(job, item.into())))],
             Ask::Remove(key) => self.other(Command::RemoveItem { key }),
             Ask::Override(key) => self.other(Command::OverrideItem { key, params: Json::trusted("7") }),
             Ask::Restore(key) => self.other(Command::RestoreItem { key }),
@@ -121,7 +128,7 @@ impl World {
                 self.machine.reply(Box::new(|| ()));
             }
             Report::Ask { job, attempt, want } => {
-                let answer = self.machine.next_items(job, attempt, want);
+                let answer = self.machine.next_items(job, attempt, want, chunk(self.machine.state(), job));
                 let next = Answered::Next { job, attempt, answer };
                 self.machine.reply(Box::new(move || answered.lock().unwrap().push(next)));
             }

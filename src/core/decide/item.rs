@@ -22,12 +22,12 @@ use crate::core::{limits, retry};
 /// Items of a run that are looked at for one answer, besides those that it begins: the rest is looked at next time.
 const LOOKED_AT_MAX: usize = 4 * limits::ITEMS_PER_COMMAND_MAX;
 
-/// What the run of a batch begins next; the end of the run if nothing is left of it.
+/// What the run of a batch begins next: up to `want` handlings of `chunk` items; the end of the run if nothing is left.
 pub fn next(
     state: &State,
     id: JobId,
     attempt: u32,
-    want: u32,
+    (want, chunk): (u32, u32),
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<Answer, Rejection> {
@@ -52,7 +52,7 @@ pub fn next(
     if too_many || task.paused_at.is_some() || want == 0 {
         return Ok(nothing);
     }
-    Ok(Choice::new(state, id, batch, now).begin(want, policy.chunk.max(1), events))
+    Ok(Choice::new(state, id, batch, now).begin(want, chunk.max(1), events))
 }
 
 /// How a run ends of which nothing is left, or too much has failed.
@@ -76,8 +76,8 @@ struct Choice<'a> {
     id: JobId,
     batch: &'a Batch,
     now: Timestamp,
-    /// Newer batches of its group that have begun.
-    newer: Vec<(JobId, &'a Batch)>,
+    /// Newer batches of its group, and whether they have begun.
+    newer: Vec<(JobId, &'a Batch, bool)>,
     /// The locks of what is chosen.
     taken: BTreeSet<LockKey>,
     chosen: Vec<u32>,
@@ -86,10 +86,10 @@ struct Choice<'a> {
 
 impl<'a> Choice<'a> {
     fn new(state: &'a State, id: JobId, batch: &'a Batch, now: Timestamp) -> Choice<'a> {
-        let begun = |other: &Batch| other.loaded && other.run.started > Timestamp(0);
         let newer = state
             .batches()
-            .filter(|(other, it)| *other > id && batch.group.is_some() && it.group == batch.group && begun(it));
+            .filter(|(other, it)| *other > id && batch.group.is_some() && it.group == batch.group && it.loaded)
+            .map(|(other, it)| (other, it, it.run.started > Timestamp(0)));
         let newer = newer.collect();
         let (taken, chosen, superseded) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
         Choice { state, id, batch, now, newer, taken, chosen, superseded }
@@ -135,16 +135,17 @@ impl<'a> Choice<'a> {
     }
 
     fn superseded_by(&self, key: &str) -> Option<JobId> {
-        let has = |(id, newer): &&(JobId, &Batch)| {
+        let has = |(id, newer, begun): &&(JobId, &Batch, bool)| {
             let item = self.state.item_with_key(*id, key).and_then(|place| newer.items.get(place));
             match item.map(|item| item.state) {
+                // Also of one that has not begun: it was handled ahead of its turn.
                 Some(ItemState::Done | ItemState::Advanced | ItemState::Running | ItemState::Failed) => true,
                 // One that is over without having come to it leaves it to others.
-                Some(ItemState::Todo) => self.state.job(*id).is_some(),
+                Some(ItemState::Todo) => *begun && self.state.job(*id).is_some(),
                 Some(ItemState::Removed | ItemState::Superseded) | None => false,
             }
         };
-        self.newer.iter().find(has).map(|(id, _)| *id)
+        self.newer.iter().find(has).map(|(id, ..)| *id)
     }
 
     fn start(mut self, chunk: u32, events: &mut Vec<Event>) -> Vec<ItemRun> {

@@ -59,7 +59,9 @@ pub fn decide(state: &State, command: &Command, now: Timestamp, events: &mut Vec
         Command::LoadBatch { job, attempt, add } => batch::load(state, *job, *attempt, add.as_ref(), now, events),
         Command::DropBatch { job, reason } => batch::drop_unloaded(state, *job, reason, events),
         Command::RepairBatch { job } => batch::repair(state, *job, now, events),
-        Command::NextItems { job, attempt, want } => item::next(state, *job, *attempt, *want, now, events),
+        Command::NextItems { job, attempt, want, chunk } => {
+            item::next(state, *job, *attempt, (*want, *chunk), now, events)
+        }
         Command::ReportItems { job, ended } => item::ended(state, *job, ended, now, events),
         Command::AdvanceItem { job, item } => item::advance(state, *job, item, events),
         Command::RemoveItem { key } => item::remove(state, key, events),

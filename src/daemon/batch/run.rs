@@ -246,13 +246,13 @@ impl Run {
     }
 
     fn ask(&self, ended: Vec<ItemEnd>, want: u32) -> BoxFuture<'static, Asked> {
-        let (engine, job, attempt) = (self.engine.clone(), self.orders.job, self.attempt);
+        let (engine, job, attempt, chunk) = (self.engine.clone(), self.orders.job, self.attempt, self.chunk);
         let ask = async move {
             let act = move |machine: &mut crate::engine::machine::Machine| {
                 if !ended.is_empty() {
                     machine.run(&Command::ReportItems { job, ended })?;
                 }
-                machine.next_items(job, attempt, want)
+                machine.next_items(job, attempt, want, chunk)
             };
             engine.act(move |machine, _| act(machine)).await
         };

@@ -126,7 +126,7 @@ impl Fake {
         let job = JobId(batch);
         let mut inner = self.lock();
         let attempt = inner.batches.machine.state().running(job).expect("the batch runs").attempt;
-        let next = inner.act(|machine, _| machine.next_items(job, attempt, want));
+        let next = inner.act(|machine, _| machine.next_items(job, attempt, want, 1));
         let Ok(Answer::Items { runs, .. }) = next else {
             assert_eq!(next, Ok(Answer::Over));
             return;
@@ -141,7 +141,7 @@ impl Fake {
         let ends = runs.iter().flat_map(|run| run.items.iter().map(move |item| end(run.run, item.place, &item.text)));
         let ended: Vec<ItemEnd> = ends.collect();
         inner.ask(Command::ReportItems { job, ended }).expect("they are reported");
-        inner.act(|machine, _| machine.next_items(job, attempt, 0)).ok();
+        inner.act(|machine, _| machine.next_items(job, attempt, 0, 1)).ok();
     }
 
     /// Begins to handle so many items, and leaves it at that.
@@ -149,7 +149,7 @@ impl Fake {
         let job = JobId(batch);
         let mut inner = self.lock();
         let attempt = inner.batches.machine.state().running(job).expect("the batch runs").attempt;
-        inner.act(|machine, _| machine.next_items(job, attempt, want)).expect("they begin");
+        inner.act(|machine, _| machine.next_items(job, attempt, want, 1)).expect("they begin");
     }
 
     /// What is being handled of a batch ends.
