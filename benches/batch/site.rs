@@ -13,7 +13,7 @@ use daybook::core::effect::StartAttempt;
 use daybook::core::id::{JobId, Seq};
 use daybook::core::policy::{BatchPolicy, TaskPolicy};
 use daybook::core::time::Timestamp;
-use daybook::daemon::batch::{Each, End, Orders, Pace, Run, read};
+use daybook::daemon::batch::{Each, End, Finish, Orders, Pace, Run, read};
 use daybook::engine::archive::Archive;
 use daybook::engine::checkpoint::Checkpointer;
 use daybook::engine::handle::{self, Handle};
@@ -155,7 +155,7 @@ pub async fn run(engine: &Handle, attempt: &StartAttempt, each: Arc<dyn Each>, c
         others: 0,
         cancel,
     };
-    assert_eq!(run.run(|| false).await, End::Over);
+    assert_eq!(run.run(|| Finish::Told).await, End::Over);
 }
 
 /// Counts what is appended.

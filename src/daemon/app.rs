@@ -25,6 +25,8 @@ use crate::logging;
 
 /// How often a stopping daemon looks whether anything still runs.
 const IDLE_LOOK: Duration = Duration::from_millis(20);
+/// Why attempts are resumed that ended because of it.
+const DRAINED: &str = "the daemon was drained";
 
 /// A running daemon.
 pub struct Daemon {
@@ -226,8 +228,11 @@ impl Daemon {
         let running = running.await?;
         tracing::info!(running, kill, "drained: no more attempts are started until a reload or a start");
         if kill {
-            self.attempts.stop_processes("the daemon was drained", false);
-            self.attempts.stop_workers("the daemon was drained");
+            self.attempts.stop_processes(DRAINED, false);
+            self.attempts.stop_workers(DRAINED);
+        } else {
+            // A run can end between two items, and would wait for the next one until the end of time.
+            self.attempts.finish_batches(DRAINED);
         }
         Ok(running)
     }

@@ -118,6 +118,39 @@ fn a_drain_that_kills_gives_the_items_back() {
 }
 
 #[test]
+fn a_drain_waits_for_what_is_handled_and_no_longer() {
+    let place = Place::new(&config(3));
+    let daemon = place.start();
+    let batch = begin(&daemon, 8);
+    have_begun(&place, 3);
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| place.cli(["drain"]));
+        until("nothing is started any more", || (daemon.get("/v1/status")["drained"] == true).then_some(()));
+        assert_eq!(daemon.state(batch), "running", "three of it go on");
+        touch(&place.path("go"));
+        let drained = drain.join().unwrap();
+        assert!(drained.status.success(), "{}", String::from_utf8_lossy(&drained.stderr));
+    });
+    let view = show(&daemon, batch);
+    assert_eq!((&view["running"], &view["todo"], &view["done"]), (&json!(0), &json!(5), &json!(3)), "{view}");
+    daemon.post("/v1/reload", json!({}));
+    all_once(&place, &daemon, batch, 8);
+}
+
+#[test]
+fn a_reload_leaves_a_run_its_chunk() {
+    let single = config(1).replace("concurrency = 1", "concurrency = 1\nchunk = 1");
+    let place = Place::new(&single);
+    let daemon = place.start();
+    let batch = begin(&daemon, 6);
+    have_begun(&place, 1);
+    place.configure("", &single.replace("chunk = 1", "chunk = 3"));
+    daemon.post("/v1/reload", json!({}));
+    touch(&place.path("go"));
+    all_once(&place, &daemon, batch, 6);
+}
+
+#[test]
 fn a_cancel_ends_its_processes_those_of_an_earlier_daemon_too() {
     let place = Place::new(&config(2));
     let daemon = place.start();

@@ -13,5 +13,5 @@ mod under;
 
 pub use each::{Call, Each, Orders, PANICKED, answers, not_understood};
 pub use pace::Pace;
-pub use run::{End, Run, report};
+pub use run::{End, Finish, Run, report};
 pub use source::{Error, read};

@@ -47,6 +47,17 @@ pub enum End {
     Stopped,
 }
 
+/// How what is under way ends when a run is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It is told to.
+    Told,
+    /// By itself.
+    ByItself,
+    /// The daemon ends: by itself, or without the daemon if it can; and it is told to when the run is asked once more.
+    WithDaemon,
+}
+
 type Asked = Result<Result<Answer, Rejection>, Gone>;
 
 /// What the engine is asked: more items, and with them it is told what became of others.
@@ -76,8 +87,8 @@ enum Happened {
 }
 
 impl Run {
-    /// Runs until nothing is left, or it is asked to end. `shuts_down`: asked when it is, whether the daemon stops.
-    pub async fn run(mut self, shuts_down: impl Fn() -> bool) -> End {
+    /// Runs until nothing is left, or it is asked to end. `finish`: asked when it is, how.
+    pub async fn run(mut self, finish: impl Fn() -> Finish) -> End {
         let (mut under, mut question) = (Under::new(), None::<Question>);
         let (mut ask_again, mut stopping) = (Instant::now(), false);
         loop {
@@ -120,7 +131,7 @@ impl Run {
                 Happened::Stop => {
                     under.give_back(0);
                     // Who asks a second time has waited for long enough.
-                    self.stop(&mut under, shuts_down(), stopping);
+                    self.stop(&mut under, finish(), stopping);
                     stopping = true;
                 }
             }
@@ -212,16 +223,18 @@ impl Run {
         }
     }
 
-    /// Ends what goes on. When the daemon stops, what outlives it is left alone, and what does not may end by itself, until
-    /// it is asked `again`.
-    fn stop(&self, under: &mut Under, shuts_down: bool, again: bool) {
-        match (shuts_down, self.each.outlives()) {
-            (true, true) => {
+    /// Ends what goes on. `again`: it was asked to before.
+    fn stop(&self, under: &mut Under, finish: Finish, again: bool) {
+        match finish {
+            Finish::WithDaemon if self.each.outlives() => {
                 under.calls.clear();
                 under.going.clear();
             }
-            (true, false) if !again => {}
-            (true | false, _) => under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run)),
+            Finish::WithDaemon if !again => {}
+            Finish::ByItself => {}
+            Finish::WithDaemon | Finish::Told => {
+                under.going.keys().for_each(|run| self.each.stop(self.orders.job, *run));
+            }
         }
     }
 

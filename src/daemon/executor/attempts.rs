@@ -39,6 +39,8 @@ pub(super) struct Known {
     pub cancel: Option<watch::Sender<bool>>,
     /// It is the run of a batch, which can end between two items.
     pub is_batch: bool,
+    /// Of the run of a batch: what it has under way may end by itself, if nobody asks otherwise.
+    pub by_itself: bool,
     /// Why it was told to end with all others, if it was: when it ends early it is to be resumed.
     pub told: Option<&'static str>,
     /// Of the run of a batch, once it has begun: handlings of items from this number on are its own.
@@ -47,7 +49,12 @@ pub(super) struct Known {
 
 impl Known {
     /// Asks it to end, if it is not a process.
-    pub fn cancel(&self) {
+    pub fn cancel(&mut self) {
+        self.by_itself = false;
+        self.ask();
+    }
+
+    fn ask(&self) {
         if let Some(cancel) = &self.cancel {
             cancel.send_replace(true);
         }
@@ -140,13 +147,23 @@ impl Attempts {
         }
     }
 
-    /// The daemon ends: asks all runs of batches to end, to be resumed later. Calls for items that are under way may end by themselves, and
-    /// processes go on without the daemon.
+    /// The daemon ends: asks all runs of batches to end, to be resumed later. Calls for items that are under way may end
+    /// by themselves, and processes go on without the daemon.
     pub fn stop_batches(&self, why: &'static str) {
         self.daemon_ends.store(true, Ordering::Relaxed);
         for known in self.known().values_mut().filter(|known| known.is_batch) {
             known.told = Some(why);
             known.cancel();
+        }
+    }
+
+    /// Asks all runs of batches to begin no more items, and to end, to be resumed later, when those under way have ended
+    /// by themselves.
+    pub fn finish_batches(&self, why: &'static str) {
+        for known in self.known().values_mut().filter(|known| known.is_batch && known.told.is_none()) {
+            known.told = Some(why);
+            known.by_itself = true;
+            known.ask();
         }
     }
 

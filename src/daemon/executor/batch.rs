@@ -23,7 +23,7 @@ use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::policy::BatchPolicy;
 use crate::core::state::State;
-use crate::daemon::batch::{Call, Each, Orders, PANICKED, Pace, Run, answers, not_understood, read, report};
+use crate::daemon::batch::{Call, Each, Finish, Orders, PANICKED, Pace, Run, answers, not_understood, read, report};
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
 use crate::workers::{self, Cancelled, Worker};
@@ -123,9 +123,19 @@ impl Attempts {
             others,
             cancel,
         };
-        match run.run(|| self.daemon_ends.load(Ordering::Relaxed)).await {
+        match run.run(|| self.finish(job, number)).await {
             crate::daemon::batch::End::Over => None,
             crate::daemon::batch::End::Stopped => Some(self.stopped(job, number)),
+        }
+    }
+
+    /// How the calls of a run end that is asked to end.
+    fn finish(&self, job: JobId, attempt: u32) -> Finish {
+        let by_itself = self.known().get(&(job, attempt)).is_some_and(|known| known.by_itself);
+        match (self.daemon_ends.load(Ordering::Relaxed), by_itself) {
+            (true, _) => Finish::WithDaemon,
+            (false, true) => Finish::ByItself,
+            (false, false) => Finish::Told,
         }
     }
 

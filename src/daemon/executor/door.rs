@@ -44,7 +44,7 @@ impl Executor for Door {
 
     fn stop(&self, job: JobId, attempt: u32) {
         self.0.processes.stop(job, attempt, Stop::Cancel);
-        self.0.known().get(&(job, attempt)).inspect(|known| known.cancel());
+        self.0.known().get_mut(&(job, attempt)).into_iter().for_each(Known::cancel);
         self.0.stop_calls(job);
     }
 
@@ -58,6 +58,6 @@ impl Executor for Door {
 
     fn kill(&self, job: JobId, attempt: u32) {
         self.0.processes.stop(job, attempt, Stop::Kill);
-        self.0.known().get(&(job, attempt)).inspect(|known| known.cancel());
+        self.0.known().get_mut(&(job, attempt)).into_iter().for_each(Known::cancel);
     }
 }
