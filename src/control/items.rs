@@ -1,8 +1,5 @@
 //! Items as they come over the socket: in a JSON array, or one a line as the body arrives, cut into lots that the engine
-//! takes in one go.
-//!
-//! An item is a text of 1 to [`limits::ITEM_BYTES_MAX`] bytes without NUL and line breaks. A JSON string is its text, a
-//! number is taken as it is written, an object as its text without the blanks between its parts.
+//! takes in one go. What can be an item, [`item`] says.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::problem::{BODY_CUT_OFF, BODY_TOO_LARGE, BODY_TOO_SLOW, INVALID_JSON, INVALID_VALUE, Problem};
-use super::wire::Text;
+use crate::core::item::{self, check, of_json};
 use crate::core::limits;
 use crate::core::texts::Texts;
 
@@ -31,56 +28,6 @@ const LOT_BYTES: usize = 64 * 1024;
 
 fn is_full(lot: &Texts) -> bool {
     lot.len() >= limits::ITEMS_PER_COMMAND_MAX || lot.bytes() >= LOT_BYTES
-}
-
-/// Checks a text that is to be an item, or the name of a thing of at most `bytes_max` bytes.
-///
-/// # Errors
-/// With what is wrong, as a fragment.
-pub fn check(text: &str, bytes_max: usize) -> Result<(), String> {
-    if text.is_empty() {
-        return Err("is empty".to_owned());
-    }
-    if text.len() > bytes_max {
-        return Err(format!("has {} bytes; at most {bytes_max} are taken", text.len()));
-    }
-    match text.contains(['\0', '\n', '\r']) {
-        true => Err("has a line break or a NUL".to_owned()),
-        false => Ok(()),
-    }
-}
-
-/// The item that a JSON value is, checked.
-///
-/// # Errors
-/// With what is wrong, as a fragment.
-pub fn of_json(json: &str) -> Result<Cow<'_, str>, String> {
-    let item = match json.as_bytes().first() {
-        Some(b'"') => serde_json::from_str::<Text<'_>>(json).map_err(|error| error.to_string())?.0,
-        Some(b'{') => compact(json),
-        Some(b'-' | b'0'..=b'9') => Cow::Borrowed(json),
-        _ => return Err("is neither a string, a number nor an object".to_owned()),
-    };
-    check(&item, limits::ITEM_BYTES_MAX).map(|()| item)
-}
-
-/// JSON without the blanks between its parts.
-pub fn compact(json: &str) -> Cow<'_, str> {
-    let (mut within, mut escaped) = (false, false);
-    let mut keep = |c: char| {
-        let kept = within || !matches!(c, ' ' | '\t' | '\n' | '\r');
-        match (escaped, c) {
-            (true, _) => escaped = false,
-            (false, '\\') => escaped = true,
-            (false, '"') => within = !within,
-            (false, _) => {}
-        }
-        kept
-    };
-    match json.contains([' ', '\t', '\n', '\r']) {
-        true => Cow::Owned(json.chars().filter(|c| keep(*c)).collect()),
-        false => Cow::Borrowed(json),
-    }
 }
 
 /// An item alone in a body.
@@ -162,7 +109,10 @@ impl Lines {
         loop {
             while let Some((start, end)) = self.line()? {
                 self.number += 1;
-                let line = &self.buffer[start..end];
+                let mut line = &self.buffer[start..end];
+                if self.number == 1 {
+                    line = line.strip_prefix(item::BYTE_ORDER_MARK.as_bytes()).unwrap_or(line);
+                }
                 if !line.trim_ascii().is_empty() {
                     take(line, self.format, &mut lot).map_err(|problem| problem.in_line("line", self.number))?;
                     if is_full(&lot) {
@@ -245,31 +195,6 @@ mod tests {
     use futures_util::stream;
 
     #[test]
-    fn items_are_strings_numbers_and_objects() {
-        for (json, item) in [
-            (r#""17""#, "17"),
-            (r#""a\u0031 \"b\"""#, r#"a1 "b""#),
-            ("17", "17"),
-            ("-1.50e3", "-1.50e3"),
-            (r#"{ "b" : [1, 2],	"a b" : " \" x" }"#, r#"{"b":[1,2],"a b":" \" x"}"#),
-        ] {
-            assert_eq!(of_json(json).as_deref(), Ok(item), "{json}");
-        }
-        for (json, wrong) in [
-            ("null", "is neither"),
-            ("[1]", "is neither"),
-            ("true", "is neither"),
-            (r#""""#, "is empty"),
-            (r#""a\nb""#, "line break"),
-            (r#""a\u0000b""#, "NUL"),
-        ] {
-            assert!(of_json(json).unwrap_err().contains(wrong), "{json}");
-        }
-        let long = "x".repeat(limits::ITEM_BYTES_MAX + 1);
-        assert!(check(&long, limits::ITEM_BYTES_MAX).unwrap_err().contains("1025 bytes"));
-    }
-
-    #[test]
     fn an_array_becomes_lots() {
         let array = serde_json::to_string(&(0..10_000).collect::<Vec<_>>()).unwrap();
         let Lots(lots) = serde_json::from_str(&array).unwrap();
@@ -304,6 +229,10 @@ mod tests {
         assert_eq!(items(&single, Format::Plain).await.unwrap(), expected);
         assert!(items(&[], Format::Plain).await.unwrap().is_empty());
         assert_eq!(items(&["\"a\"\n{\"b\": 1}\n", "7"], Format::Json).await.unwrap(), ["a", r#"{"b":1}"#, "7"]);
+        let marked = "\u{feff}1\n\u{feff}2".split_inclusive('\n').collect::<Vec<_>>();
+        assert_eq!(items(&marked, Format::Plain).await.unwrap(), ["1", "\u{feff}2"]);
+        assert_eq!(items(&marked[..1], Format::Json).await.unwrap(), ["1"]);
+        assert!(items(&["\u{feff}"], Format::Plain).await.unwrap().is_empty());
         let many: String = (0..10_000).map(|n| format!("item-{n}\n")).collect();
         assert_eq!(items(&[&many], Format::Plain).await.unwrap().len(), 10_000);
     }

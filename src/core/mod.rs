@@ -11,6 +11,7 @@ pub mod effect;
 pub mod event;
 pub mod id;
 pub mod indices;
+pub mod item;
 pub mod json;
 pub mod lifecycle;
 pub mod limits;

@@ -154,3 +154,61 @@ fn a_call_for_several_answers_for_each() {
     assert_eq!(lines, expected);
     daemon.stop();
 }
+
+/// Every item is a line of `handled`.
+const FROM_A_FILE: &str = r#"
+[task.from-a-file]
+items = { file = "$DIR/items" }
+each = { shell = "echo \"$DAYBOOK_ITEM\" >> $DIR/handled" }
+
+[task.given]
+items = "given"
+each = { shell = "echo \"$DAYBOOK_ITEM\" >> $DIR/handled" }
+"#;
+
+#[test]
+fn a_file_has_the_same_items_whoever_reads_it() {
+    let base = Base::file();
+    let site = Site::new(&base, FROM_A_FILE);
+    let daemon = site.start();
+    let path = site.place.path("items");
+    let file = path.to_string_lossy().into_owned();
+    let starts = [vec!["batch", "start", "from-a-file"], vec!["batch", "start", "given", "--items", &file]];
+    let array = r#"["a b", 1.50, {"z": 1, "a": 2}]"#;
+    let lines = "a b\r\n\n1.50\n{\"z\":1,\"a\":2}";
+    let blanks = " \n".repeat(20_000);
+    let mark = "\u{feff}";
+    for text in [
+        array.to_owned(),
+        format!("\n {array}\n"),
+        format!("{mark}{array}"),
+        format!("{mark}{blanks}{array}"),
+        lines.to_owned(),
+        format!("{mark}{lines}\n"),
+        format!("{blanks}{lines}"),
+    ] {
+        std::fs::write(&path, &text).unwrap();
+        for start in &starts {
+            site.daybook(&[start.as_slice(), &["--wait"]].concat());
+            let handled = site.place.read("handled");
+            assert_eq!(handled, "a b\n1.50\n{\"z\":1,\"a\":2}\n", "{start:?} {text:.20?}");
+            std::fs::remove_file(site.place.path("handled")).unwrap();
+        }
+    }
+    for (wrong, what) in [
+        ("true", "is neither a string, a number nor an object"),
+        ("null", "is neither a string, a number nor an object"),
+        ("[1]", "is neither a string, a number nor an object"),
+        ("\"\"", "is empty"),
+        ("\"a\\nb\"", "has a line break or a NUL"),
+    ] {
+        std::fs::write(&path, format!("[1, {wrong}]")).unwrap();
+        let read = site.refused(&[starts[0].as_slice(), &["--wait"]].concat());
+        assert!(read.contains(&format!("item 2 {what}")), "{wrong}: {read}");
+        let given = site.place.cli(&starts[1]);
+        let given = String::from_utf8_lossy(&given.stderr).into_owned();
+        assert!(given.contains("line 2") && given.contains(&format!("the item {what}")), "{wrong}: {given}");
+    }
+    assert!(!site.place.path("handled").exists());
+    daemon.stop();
+}

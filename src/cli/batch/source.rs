@@ -15,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::cli::failure::Failure;
 use crate::control::client::Kind;
+use crate::core::item::{self, Form};
 use crate::error::Exit;
 
 /// Bytes of one piece.
@@ -57,12 +58,16 @@ pub fn open(file: &Path) -> Result<Source, Failure> {
         false => Box::new(File::open(file).map_err(|e| wrong(e.to_string()))?),
     };
     let mut reader = BufReader::with_capacity(PIECE_BYTES, opened);
-    let is_array = reader.fill_buf().map_err(|e| wrong(e.to_string()))?.first() == Some(&b'[');
+    let (form, head) = begin(&mut reader).map_err(&wrong)?;
+    let reader = head.chain(reader);
     let (sender, receiver) = mpsc::channel(2);
     let failure = Wrong::default();
     let noted = failure.clone();
     let read = move || {
-        let outcome = if is_array { array(reader, &sender) } else { copy(reader, &sender) };
+        let outcome = match form {
+            Form::Array => array(reader, &sender),
+            Form::Lines => copy(reader, &sender),
+        };
         // Who does not listen any more has said why.
         if let Err(cause) = outcome
             && !sender.is_closed()
@@ -74,7 +79,26 @@ pub fn open(file: &Path) -> Result<Source, Failure> {
     };
     // It may wait for standard input when nobody waits for it any more: the process ends all the same.
     std::thread::spawn(read);
-    Ok(Source { kind: if is_array { Kind::Lines } else { Kind::Text }, pieces: ReceiverStream::new(receiver), failure })
+    let kind = match form {
+        Form::Array => Kind::Lines,
+        Form::Lines => Kind::Text,
+    };
+    Ok(Source { kind, pieces: ReceiverStream::new(receiver), failure })
+}
+
+/// The form of what is read, and what had to be read for that, without what stands in front of the items.
+fn begin(reader: &mut impl BufRead) -> Result<(Form, io::Cursor<Vec<u8>>), String> {
+    let mut head = Vec::new();
+    loop {
+        let piece = reader.fill_buf().map_err(|e| e.to_string())?;
+        let length = piece.len();
+        head.extend_from_slice(piece);
+        reader.consume(length);
+        if let Some((form, skipped)) = item::form(&head, length == 0)? {
+            head.drain(..skipped);
+            return Ok((form, io::Cursor::new(head)));
+        }
+    }
 }
 
 fn copy(mut reader: impl BufRead, pieces: &Pieces) -> Result<(), String> {
@@ -157,8 +181,34 @@ mod tests {
         let array = "[\"a\", 7,\n {\"b\":\r\n \"x y\"}\n]\n";
         assert_eq!(read(array), (Kind::Lines, Ok("\"a\"\n7\n{\"b\": \"x y\"}\n".to_owned())));
         assert_eq!(read("[]"), (Kind::Lines, Ok(String::new())));
+        for array in ["\n [\"a\", 7]", "\u{feff}[\"a\", 7]", "\u{feff}\r\n[\"a\", 7]\n"] {
+            assert_eq!(read(array), (Kind::Lines, Ok("\"a\"\n7\n".to_owned())), "{array:?}");
+        }
+        assert_eq!(read("\u{feff}a\n[b"), (Kind::Text, Ok("a\n[b".to_owned())));
+        assert_eq!(read("\n a"), (Kind::Text, Ok("\n a".to_owned())));
         let many = serde_json::to_string(&(0..100_000).collect::<Vec<_>>()).unwrap();
         assert_eq!(read(&many).1.unwrap().lines().count(), 100_000);
+    }
+
+    /// A pipe gives as little as there is.
+    #[test]
+    fn the_beginning_may_come_in_bytes() {
+        struct Bytewise<'a>(&'a [u8]);
+        impl Read for Bytewise<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let length = buffer.len().min(1);
+                self.0.read(&mut buffer[..length])
+            }
+        }
+        for (text, form, whole) in
+            [("\u{feff} [1]", Form::Array, "[1]"), ("\u{feff}one\n", Form::Lines, "one\n"), ("\n", Form::Lines, "\n")]
+        {
+            let mut reader = BufReader::new(Bytewise(text.as_bytes()));
+            let (found, head) = begin(&mut reader).unwrap();
+            let mut rest = String::new();
+            head.chain(reader).read_to_string(&mut rest).unwrap();
+            assert_eq!((found, rest.as_str()), (form, whole), "{text:?}");
+        }
     }
 
     #[test]

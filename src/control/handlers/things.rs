@@ -8,11 +8,11 @@ use serde_json::json;
 use super::{App, Name};
 use crate::control::batches::OverrideFilter;
 use crate::control::body;
-use crate::control::items::{check, compact};
 use crate::control::pages::{self, PAGE_ROWS};
 use crate::control::problem::{INVALID_JSON, INVALID_VALUE, Problem};
 use crate::control::query::Parameters;
 use crate::control::reply::{self, Reply};
+use crate::core::item::{check, compact};
 use crate::core::json::Json;
 use crate::core::limits;
 

@@ -4,11 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use crate::config::{Config, ItemSource};
 use crate::core::command::Command;
 use crate::core::id::JobId;
+use crate::core::item::{self, Form};
 use crate::core::limits;
 use crate::core::texts::Texts;
 use crate::daemon::executor::database;
@@ -98,18 +100,6 @@ impl Lots<'_> {
     }
 }
 
-/// Why a text can be no item.
-fn wrong(item: &str) -> Option<String> {
-    match item.len() {
-        0 => Some("is empty".to_owned()),
-        bytes if bytes > limits::ITEM_BYTES_MAX => {
-            Some(format!("has {bytes} bytes, more than {}", limits::ITEM_BYTES_MAX))
-        }
-        _ if item.contains(['\0', '\n']) => Some("has a line end or a NUL in it".to_owned()),
-        _ => None,
-    }
-}
-
 async fn read_rows(sql: &Sql, names: &Value, config: &Config, lots: &Lots<'_>) -> Result<(), Error> {
     let database = database(&sql.database, config).map_err(Error::Database)?;
     // The config has exactly one.
@@ -135,31 +125,51 @@ async fn read_rows(sql: &Sql, names: &Value, config: &Config, lots: &Lots<'_>) -
     Ok(())
 }
 
+/// Why a text can be no item.
+fn wrong(text: &str) -> Option<String> {
+    item::check(text, limits::ITEM_BYTES_MAX).err()
+}
+
 /// One item in a line, or one JSON array of them; empty lines are left out.
 async fn read_file(path: &Path, lots: &mut Lots<'_>) -> Result<(), Error> {
     let cannot = |error| Error::File { path: path.to_owned(), error };
-    let not_an_item = |number, what| Error::Item { path: path.to_owned(), number, what };
+    let invalid = |error| Error::Json { path: path.to_owned(), error };
     let mut file = BufReader::new(tokio::fs::File::open(path).await.map_err(cannot)?);
-    if file.fill_buf().await.map_err(cannot)?.trim_ascii_start().first() == Some(&b'[') {
-        let mut text = String::new();
-        file.take(ARRAY_BYTES_MAX).read_to_string(&mut text).await.map_err(cannot)?;
-        let items: Vec<Value> = serde_json::from_str(&text)
-            .map_err(|error| Error::Json { path: path.to_owned(), error: error.to_string() })?;
-        for (number, item) in (1..).zip(items) {
-            let text = item.as_str().map_or_else(|| item.to_string(), str::to_owned);
-            match wrong(&text) {
-                Some(what) => return Err(not_an_item(number, what)),
-                None => lots.push(&text).await?,
-            }
+    let mut head = Vec::new();
+    let (form, skipped) = loop {
+        let piece = file.fill_buf().await.map_err(cannot)?;
+        let length = piece.len();
+        head.extend_from_slice(piece);
+        file.consume(length);
+        if let Some(found) = item::form(&head, length == 0).map_err(invalid)? {
+            break found;
         }
-        return Ok(());
+    };
+    let mut file = head[skipped..].chain(file);
+    match form {
+        Form::Lines => read_lines(path, &mut file, lots).await,
+        Form::Array => {
+            let mut text = String::new();
+            file.take(ARRAY_BYTES_MAX).read_to_string(&mut text).await.map_err(cannot)?;
+            let items: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+            for (number, raw) in (1..).zip(items) {
+                let not_an_item = |what| Error::Item { path: path.to_owned(), number, what };
+                lots.push(&item::of_json(raw.get()).map_err(not_an_item)?).await?;
+            }
+            Ok(())
+        }
     }
+}
+
+async fn read_lines(path: &Path, file: &mut (impl AsyncBufRead + Unpin), lots: &mut Lots<'_>) -> Result<(), Error> {
+    let not_an_item = |number, what| Error::Item { path: path.to_owned(), number, what };
     let (mut line, mut number) = (Vec::new(), 0);
     loop {
         line.clear();
         // A line that is far too long is not read to its end.
-        let mut bounded = (&mut file).take(8 * limits::ITEM_BYTES_MAX as u64);
-        if bounded.read_until(b'\n', &mut line).await.map_err(cannot)? == 0 {
+        let mut bounded = (&mut *file).take(8 * limits::ITEM_BYTES_MAX as u64);
+        let read = bounded.read_until(b'\n', &mut line).await;
+        if read.map_err(|error| Error::File { path: path.to_owned(), error })? == 0 {
             return Ok(());
         }
         number += 1;
