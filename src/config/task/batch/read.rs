@@ -8,6 +8,7 @@ use crate::config::table::{FormOrTable, Table};
 use crate::config::task::handler::{DatabaseUse, listed, refuse_others, statements, the_one};
 use crate::config::task::policy::count;
 use crate::config::task::{WorkerConfig, http, process, sql};
+use crate::core::{item, limits};
 
 /// The keys of which `each` has exactly one.
 const KINDS: [&str; 4] = ["shell", "command", "http", "sql"];
@@ -87,14 +88,16 @@ fn source(items: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<ItemSource> 
 fn list(items: &Table<'_>) -> Option<Vec<String>> {
     let listed = items.texts("list")?;
     let mut seen = std::collections::HashSet::new();
-    for (item, place) in &listed {
-        if item.is_empty() {
+    for (text, place) in &listed {
+        if text.is_empty() {
             items.report(*place, "list", "has an empty item", "remove it");
-        } else if !seen.insert(*item) {
-            items.report(*place, "list", format!("names {} twice", quoted(item)), "remove one of them");
+        } else if let Err(what) = item::check(text, limits::ITEM_BYTES_MAX) {
+            items.report(*place, "list", format!("has an item that {what}"), "correct it");
+        } else if !seen.insert(*text) {
+            items.report(*place, "list", format!("names {} twice", quoted(text)), "remove one of them");
         }
     }
-    Some(listed.into_iter().map(|(item, _)| item.to_owned()).collect())
+    Some(listed.into_iter().map(|(text, _)| text.to_owned()).collect())
 }
 
 fn each(table: &Table<'_>, uses: &mut Vec<DatabaseUse>) -> Option<Each> {
