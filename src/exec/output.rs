@@ -90,7 +90,7 @@ impl Outputs {
         let path = self.path(job, attempt);
         let mut bytes = read_at(&path, 0).unwrap_or_default();
         bytes.truncate(bytes_max);
-        let _: io::Result<()> = std::fs::remove_file(&path);
+        let _: io::Result<bool> = delete(&path);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -124,12 +124,7 @@ impl Outputs {
         let result = self.result_path(job, attempt);
         // An attempt of that number may have begun before a crash that forgot it.
         for stale in [&result, &self.path(job, attempt)] {
-            match std::fs::remove_file(stale) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::file("remove the stale file", stale)(error));
-                }
-                _ => {}
-            }
+            delete(stale).map_err(Error::file("remove the stale file", stale))?;
         }
         Ok(result)
     }
@@ -149,6 +144,21 @@ impl Outputs {
     /// A new, empty file for the output of an attempt. It blocks.
     pub(super) fn create(&self, job: JobId, attempt: u32) -> io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(self.path(job, attempt))
+    }
+}
+
+/// Deletes a file of an attempt, and says whether it was there. It blocks.
+///
+/// The job knows the path, and may have put a folder in its place: it goes with all that is in it. No link is followed.
+pub(super) fn delete(path: &Path) -> io::Result<bool> {
+    let deleted = match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => std::fs::remove_dir_all(path),
+        deleted => deleted,
+    };
+    match deleted {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

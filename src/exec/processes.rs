@@ -18,7 +18,7 @@ use super::cgroups;
 use super::environment::Environment;
 use super::error::Error;
 use super::nursery::Nursery;
-use super::output::Outputs;
+use super::output::{Outputs, delete};
 use super::process::{self, Wanted};
 use super::report::{Ended, Report, Stop};
 use super::spec::Start;
@@ -139,11 +139,8 @@ impl Processes {
     pub fn forget(&self, job: JobId, attempt: u32) {
         // The run file last, so that a start that finds it removes what is left of both.
         for path in [self.shared.outputs.result_path(job, attempt), shim::path(&self.shared.runs, job, attempt)] {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    tracing::warn!(path = %path.display(), %error, "could not remove a file of an attempt");
-                }
-                Ok(()) | Err(_) => {}
+            if let Err(error) = delete(&path) {
+                tracing::warn!(path = %path.display(), %error, "could not remove a file of an attempt");
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::shim;
 
 use super::error::Error;
 use super::horizon::{self, Horizon};
-use super::output::{JOBS_PER_FOLDER, Outputs};
+use super::output::{JOBS_PER_FOLDER, Outputs, delete};
 
 /// What one pruning has deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,12 +158,7 @@ impl Outputs {
         if live.contains_key(&(file.job, file.attempt)) {
             return Ok(());
         }
-        match std::fs::remove_file(&file.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::file("delete the output", &file.path)(error))
-            }
-            _ => Ok(()),
-        }
+        delete(&file.path).map(drop).map_err(Error::file("delete the output", &file.path))
     }
 
     /// The name of a file as a person finds it, below the state folder.
@@ -209,13 +204,9 @@ impl Outputs {
             return Ok(false);
         }
         let bytes = file.entry.metadata().map(|metadata| metadata.len()).unwrap_or(0);
-        match std::fs::remove_file(&file.path) {
-            Ok(()) => {
-                pruned.files += 1;
-                pruned.bytes += bytes;
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::file("delete the output", &file.path)(error)),
+        if delete(&file.path).map_err(Error::file("delete the output", &file.path))? {
+            pruned.files += 1;
+            pruned.bytes += bytes;
         }
         Ok(true)
     }
@@ -288,6 +279,48 @@ mod tests {
         assert_eq!(outputs.latest(JobId(7)).unwrap(), Some(12), "a live attempt has an output, even if empty yet");
         assert_eq!(outputs.remove(JobId(7)).unwrap(), Pruned { files: 10, bytes: 100 });
         assert!(outputs.path(JobId(77), 11).exists());
+    }
+
+    /// Both paths are in the environment of the job, or can be guessed from what is.
+    #[test]
+    fn what_a_job_put_in_the_place_of_a_file_goes_with_all_that_is_in_it() {
+        let (folder, outputs) = new();
+        let kept = folder.path().join("kept");
+        std::fs::create_dir(&kept).unwrap();
+        std::fs::write(kept.join("file"), "of somebody else").unwrap();
+        let place = |link: bool| {
+            outputs.begin(JobId(7), 1);
+            let result = outputs.prepare(JobId(7), 1).unwrap();
+            let log = outputs.path(JobId(7), 1);
+            for path in [&result, &log] {
+                match link {
+                    true => std::os::unix::fs::symlink(&kept, path).unwrap(),
+                    false => {
+                        std::fs::create_dir_all(path.join("a/b")).unwrap();
+                        std::fs::write(path.join("a/file"), "").unwrap();
+                        std::os::unix::fs::symlink(&kept, path.join("a/link")).unwrap();
+                    }
+                }
+            }
+            outputs.end(JobId(7), 1);
+            move || [&result, &log].iter().any(|path| path.symlink_metadata().is_ok())
+        };
+        for link in [false, true] {
+            let is_there = place(link);
+            assert_eq!(outputs.remove(JobId(7)).unwrap().files, 2);
+            assert!(!is_there());
+            let is_there = place(link);
+            assert_eq!(outputs.prune(None, Some(0)).unwrap().files, 2);
+            assert!(!is_there());
+            let is_there = place(link);
+            outputs.idle_files(0).unwrap().iter().for_each(|file| outputs.discard(file).unwrap());
+            assert!(!is_there());
+            // The next attempt of that number, after a crash that forgot this one.
+            let is_there = place(link);
+            outputs.prepare(JobId(7), 1).unwrap();
+            assert!(!is_there());
+            assert!(kept.join("file").exists(), "no link is followed");
+        }
     }
 
     #[test]

@@ -43,6 +43,18 @@ async fn a_fifo_in_its_place_blocks_nobody() {
 }
 
 #[tokio::test]
+async fn a_folder_in_its_place_is_no_result_and_does_not_stay() {
+    let mut bench = Bench::new();
+    let ended = bench.run(shell("mkdir -p $DAYBOOK_RESULT/a; echo 1 >$DAYBOOK_RESULT/a/b")).await;
+    assert_eq!((ended.outcome, ended.result), (Outcome::Succeeded { exit_code: 0 }, None));
+    assert_eq!(ended.notes, ["the result is dropped: it is not a regular file"]);
+    let result = bench.outputs.path(JOB, 1).with_extension("result");
+    assert!(result.is_dir());
+    bench.processes.forget(JOB, 1);
+    assert!(!result.exists());
+}
+
+#[tokio::test]
 async fn one_that_an_earlier_life_left_is_not_taken() {
     let mut bench = Bench::new();
     let stale = bench.outputs.path(JOB, 1).with_extension("result");
