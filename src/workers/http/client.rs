@@ -48,7 +48,10 @@ pub(super) fn client(tls: bool) -> Result<Client, Error> {
 fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let repeats = matches!(attempt.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
     let same = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
-    match repeats && same && attempt.previous().len() <= REDIRECTS_MAX {
+    match repeats && same {
+        true if attempt.previous().len() > REDIRECTS_MAX => {
+            attempt.error(format!("it redirected more than {REDIRECTS_MAX} times"))
+        }
         true => attempt.follow(),
         false => attempt.stop(),
     }

@@ -271,7 +271,8 @@ async fn redirects_are_followed_only_where_they_repeat_the_call_at_the_same_serv
             "/moved" => redirect(307, "/here".into()),
             "/here" => "here".into_response(),
             "/changed" => redirect(302, "/here".into()),
-            "/loop" => redirect(308, "/loop".into()),
+            "/loop" => redirect(308, "/loop?secret".into()),
+            "/loop?secret" => redirect(307, "/loop".into()),
             _ => redirect(307, to_other.clone()),
         };
         async { response }
@@ -281,11 +282,15 @@ async fn redirects_are_followed_only_where_they_repeat_the_call_at_the_same_serv
     let [first, second] = server.seen().try_into().unwrap();
     assert_eq!((&second.method, &second.body), (&first.method, &first.body));
     assert_eq!(second.header("idempotency-key"), "7");
-    for path in ["/changed", "/loop", "/other"] {
+    for path in ["/changed", "/other"] {
         let error = run(server.http(path), json!({})).await.unwrap_err();
         assert!(error.contains("not to another host") && !error.contains("secret"), "{error}");
     }
     assert!(other.seen().is_empty());
+    let before = server.seen().len();
+    let error = run(server.http("/loop"), json!({})).await.unwrap_err();
+    assert!(error.ends_with(": it redirected more than 5 times") && !error.contains("secret"), "{error}");
+    assert_eq!(server.seen().len() - before, 6);
 }
 
 #[test]
