@@ -65,6 +65,7 @@ kinds! {
     GROUP_BUSY "group_busy" 409 "Another batch of the group is under way";
     NO_BATCH "no_batch" 404 "There is no such batch";
     BATCH_RUNNING "batch_running" 409 "The batch is running";
+    BATCH_PROGRESS "batch_progress" 409 "The progress of a batch is that of its items";
     NOTHING_TO_REPAIR "nothing_to_repair" 409 "All of the batch is done";
     NO_ITEM "no_item" 404 "The batch has no such item";
     ITEM_NOT_WAITING "item_not_waiting" 409 "The item does not wait to be handled";

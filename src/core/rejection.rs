@@ -55,6 +55,8 @@ rejections! {
         "exclusive group `{group}` is busy: batch {job} is under way, or waits for its turn";
     NoBatch { job: JobId } = "no_batch", "job {job} is no batch, or its items are no longer known";
     BatchRunning { job: JobId, what: &'static str } = "batch_running", "batch {job} is running: {what} goes on";
+    BatchProgress { job: JobId } = "batch_progress",
+        "job {job} is a batch: its progress is that of its items, and nobody else reports it";
     NothingToRepair { job: JobId } = "nothing_to_repair", "batch {job} is completed: nothing is left to repair";
     NoItem { job: JobId, item: Box<str> } = "no_item", "batch {job} has no item `{item}`";
     ItemNotWaiting { job: JobId, item: Box<str>, state: &'static str } = "item_not_waiting",
@@ -99,6 +101,7 @@ impl Rejection {
             | Rejection::ItemsNotTaken { .. }
             | Rejection::LockField { .. }
             | Rejection::NoBatch { .. }
+            | Rejection::BatchProgress { .. }
             | Rejection::NothingToRepair { .. }
             | Rejection::NoItem { .. }
             | Rejection::ItemNotWaiting { .. }

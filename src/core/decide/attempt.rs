@@ -79,6 +79,9 @@ pub fn progress(
 ) -> Result<Answer, Rejection> {
     let job = state.job(id).ok_or(Rejection::NotFound { job: id })?;
     let running = state.running(id).ok_or(Rejection::NotRunning { job: id, state: job.state })?;
+    if job.is_batch {
+        return Err(Rejection::BatchProgress { job: id });
+    }
     reported(state, id, attempt.unwrap_or(running.attempt))?;
     events.push(Event::from(JobProgressed {
         job: id,
