@@ -268,6 +268,20 @@ fn a_row_without_an_item_is_told_by_its_number(base: &Base) {
     assert!(outcome.unwrap_err().contains("row 1002: its item has 2000 bytes"));
 }
 
+/// Elsewhere it is an error of the server, or a text.
+#[test]
+fn sqlite_infinity_is_no_item() {
+    let base = Base::file();
+    for query in ["select 9e999", "select -9e999", "select 1 as id, 9e999 as rate"] {
+        let error = read(&base, query, json!({}), usize::MAX).1.unwrap_err();
+        assert!(
+            error.contains("row 1: its item has ") && error.contains("inf, which JSON has no number for"),
+            "{error}"
+        );
+    }
+    assert_eq!(items(&base, "select cast(9e999 as text)", json!({})), ["Inf"]);
+}
+
 /// One that read it to its end first would never come back.
 fn a_query_is_read_only_as_far_as_it_is_wanted(base: &Base) {
     let (lots, outcome) = read(base, &numbers(base, "1000000000000"), json!({}), 3);

@@ -141,6 +141,10 @@ fn json(value: &Value) -> Result<String, String> {
         Value::Null => "null".into(),
         Value::Boolean(value) => value.to_string(),
         Value::Integer(value) => value.to_string(),
+        // Infinity would become a `null` that nobody wrote.
+        Value::Real(value) if !value.is_finite() => {
+            return Err(format!("its item has {value}, which JSON has no number for; cast it to text in the query"));
+        }
         Value::Real(value) => Json::from(*value).to_string(),
         Value::Text(text) => Json::from(text.as_str()).to_string(),
         Value::Bytes(_) => return Err("it holds bytes; cast them to text in the query".into()),
