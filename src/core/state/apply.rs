@@ -101,9 +101,13 @@ impl State {
             Event::BatchLoaded(loaded) => self.change_batch(loaded.job, |batch| batch.loaded()),
             Event::BatchDropped(dropped) => self.drop_batch(dropped.job),
             Event::ItemsStarted(started) => self.start_items(started),
-            Event::ItemsDone(done) => self.end_items(done.job, &done.items, |batch| batch.done(&done.items)),
+            Event::ItemsDone(done) => {
+                self.note_headway(done.job, &done.items);
+                self.end_items(done.job, &done.items, |batch| batch.done(&done.items))
+            }
             Event::ItemFailed(failed) => {
                 let item = std::iter::once(failed.item).collect();
+                self.note_headway(failed.job, &item);
                 self.end_items(failed.job, &item, |batch| batch.failed(failed))
             }
             Event::ItemsReturned(back) => self.end_items(back.job, &back.items, |batch| batch.give_back(&back.items)),
@@ -149,7 +153,7 @@ impl State {
     }
 
     /// Changes a live job and what orders it.
-    fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
+    pub(super) fn change(&mut self, id: JobId, change: impl FnOnce(&mut Job)) {
         let Some(job) = self.durable.jobs.get_mut(id) else { return };
         let (task, was) = (job.task, job.state);
         self.index.change(job, change);

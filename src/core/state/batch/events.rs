@@ -94,6 +94,18 @@ impl State {
         }
     }
 
+    /// A run of which items end has not taken the daemon down with its start. Items that are handled ahead of their turn
+    /// say nothing of it; and a job that a person is to look at stays one.
+    pub(in crate::core::state) fn note_headway(&mut self, id: JobId, items: &Indices) {
+        if self.job(id).is_none_or(|job| job.crashes == 0 || job.cold.rare().held) {
+            return;
+        }
+        let of_run = |item: u32| Some(!self.batch(id)?.flights.get(&item)?.advance);
+        if items.iter().filter_map(of_run).any(|of_run| of_run) {
+            self.change(id, |job| job.crashes = 0);
+        }
+    }
+
     /// Ends the handling of items, whatever came of it.
     pub(in crate::core::state) fn end_items(&mut self, id: JobId, items: &Indices, end: impl FnOnce(&mut Batch)) {
         self.release_items(id, items);
