@@ -6,6 +6,7 @@
 //!      └── retryable ◀────┼──── failed ─────┘ │ └─ cancel ─▶ cancelled
 //!           (waits)       │                   │
 //!                         └─ resume ────── interrupted      (daemon died)
+//!  a batch of which nothing is left, while retryable or interrupted ─▶ completed
 //!  out of attempts, or older than give_up_after ─▶ discarded
 //! ```
 
@@ -76,8 +77,9 @@ impl JobState {
             Scheduled => matches!(to, Available | Cancelled),
             Available => matches!(to, Running | Cancelled),
             Running => matches!(to, Completed | Retryable | Discarded | Cancelled | Interrupted),
-            Retryable => matches!(to, Available | Cancelled),
-            Interrupted => matches!(to, Available | Discarded | Cancelled),
+            // A batch is completed once its last items are handled ahead of their turn, or taken out.
+            Retryable => matches!(to, Available | Completed | Cancelled),
+            Interrupted => matches!(to, Available | Completed | Discarded | Cancelled),
             Completed | Discarded | Cancelled => matches!(to, Available), // retried by hand
         }
     }

@@ -14,7 +14,7 @@ use crate::core::limits;
 use crate::core::policy::{BatchPolicy, WhenBusy};
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
-use crate::core::state::batch::{Args, Batch};
+use crate::core::state::batch::{Args, Batch, Counts};
 use crate::core::state::job::Job;
 use crate::core::state::lock::LockKey;
 use crate::core::state::task::Task;
@@ -202,9 +202,17 @@ pub fn may_be_retried(state: &State, id: JobId, finished: Option<&Finished>) -> 
     state.batch(id).map(|_| ()).ok_or(Rejection::NoBatch { job: id })
 }
 
+/// A batch between two runs is over as soon as all of its items are, of which none has failed: no repair is needed.
+/// `counts` are those that it is about to have. One that runs, or is about to, sees to it by itself.
+pub fn complete(state: &State, id: JobId, counts: &Counts, events: &mut Vec<Event>) {
+    let waits = state.job(id).is_some_and(|job| matches!(job.state, JobState::Retryable | JobState::Interrupted));
+    if waits && counts.left() == 0 && state.batch(id).is_some_and(|batch| batch.loaded) {
+        events.push(Event::from(JobCompleted { job: id, result: Some(result(counts)), note: None }));
+    }
+}
+
 /// What a batch came to, as the result of its job.
-pub fn result(batch: &Batch) -> Json {
-    let counts = &batch.counts;
+pub fn result(counts: &Counts) -> Json {
     let numbers: BTreeMap<&str, u32> = [
         ("total", counts.total()),
         ("done", counts.done),

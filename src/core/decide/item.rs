@@ -13,7 +13,7 @@ use crate::core::lifecycle::JobState;
 use crate::core::policy::BatchPolicy;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
-use crate::core::state::batch::{Batch, ItemState};
+use crate::core::state::batch::{Batch, Counts, ItemState};
 use crate::core::state::job::Job;
 use crate::core::state::lock::LockKey;
 use crate::core::time::Timestamp;
@@ -59,7 +59,7 @@ pub fn next(
 fn end(state: &State, job: &Job, batch: &Batch, too_many: bool, now: Timestamp) -> Event {
     let (failed, total) = (batch.counts.failed, batch.counts.total());
     if failed == 0 {
-        return Event::from(JobCompleted { job: job.id, result: Some(batch::result(batch)), note: None });
+        return Event::from(JobCompleted { job: job.id, result: Some(batch::result(&batch.counts)), note: None });
     }
     let error = match too_many {
         true => {
@@ -191,13 +191,20 @@ pub fn ended(
     let cleared = done.iter().filter(|_| batch.restore && !state.durable().overrides.is_empty());
     let cleared = cleared.filter_map(|item| Some(batch.key(batch.items.get(*item)?.text)));
     let cleared: Vec<Box<str>> = cleared.filter(|key| state.durable().overrides.contains_key(key)).collect();
+    let done = Indices::of(done);
+    let handled = |counts: Counts, item: u32| {
+        let advance = batch.flights.get(&item).is_some_and(|flight| flight.advance);
+        counts.moved(ItemState::Running, if advance { ItemState::Advanced } else { ItemState::Done })
+    };
+    let counts = done.iter().fold(batch.counts, handled);
     if !done.is_empty() {
-        events.push(Event::from(ItemsDone { job: id, items: Indices::of(done) }));
+        events.push(Event::from(ItemsDone { job: id, items: done }));
     }
     if !returned.is_empty() {
         events.push(Event::from(ItemsReturned { job: id, items: Indices::of(returned) }));
     }
     events.extend(cleared.into_iter().map(|key| Event::from(OverrideCleared { key })));
+    batch::complete(state, id, &counts, events);
     Ok(Answer::Done)
 }
 
@@ -242,9 +249,10 @@ pub fn remove(state: &State, key: &str, events: &mut Vec<Event>) -> Result<Answe
     for (id, batch) in state.batches() {
         let Some(place) = state.item_with_key(id, key) else { continue };
         match batch.items.get(place).map(|item| item.state) {
-            Some(ItemState::Todo | ItemState::Failed) => {
+            Some(waiting @ (ItemState::Todo | ItemState::Failed)) => {
                 let items = std::iter::once(place).collect();
                 events.push(Event::from(ItemsSkipped { job: id, items, superseded_by: None }));
+                batch::complete(state, id, &batch.counts.moved(waiting, ItemState::Removed), events);
                 batches += 1;
             }
             Some(

@@ -127,9 +127,7 @@ impl Batch {
             after = mark.state;
         });
         if let Some(before) = changed {
-            let place = self.counts.of(before.state);
-            *place = place.saturating_sub(1);
-            *self.counts.of(after) += 1;
+            self.counts = self.counts.moved(before.state, after);
         }
     }
 

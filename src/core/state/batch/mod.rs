@@ -109,6 +109,14 @@ impl Counts {
         self.todo + self.running + self.failed
     }
 
+    /// What they are once an item of one state is in another.
+    pub fn moved(mut self, from: ItemState, to: ItemState) -> Counts {
+        let place = self.of(from);
+        *place = place.saturating_sub(1);
+        *self.of(to) += 1;
+        self
+    }
+
     fn of(&mut self, state: ItemState) -> &mut u32 {
         match state {
             ItemState::Todo => &mut self.todo,
