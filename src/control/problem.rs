@@ -72,6 +72,7 @@ kinds! {
     ITEM_HELD "item_held" 409 "Somebody else handles the item";
     STARTS_NOTHING "starts_nothing" 409 "The daemon starts nothing now";
     NO_OVERRIDE "no_override" 404 "There is no such override";
+    OVERRIDE_TOO_LARGE "override_too_large" 422 "The parameters of the thing are too large";
     TOO_MANY_OVERRIDES "too_many_overrides" 409 "There are too many overrides";
     HISTORY_UNREADABLE "history_unreadable" 503 "The history cannot be read";
     STOPPING "stopping" 503 "The daemon is stopping";

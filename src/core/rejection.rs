@@ -5,11 +5,11 @@ use super::lifecycle::JobState;
 use super::limits;
 
 macro_rules! rejections {
-    ($($(#[$doc:meta])* $name:ident $({ $($field:ident: $kind:ty),* })? = $code:literal, $text:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident $({ $($field:ident: $kind:ty),* })? = $code:literal, $text:literal $(, $bound:expr)?;)*) => {
         /// Why a command was refused.
         #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
         pub enum Rejection {
-            $($(#[$doc])* #[error($text)] $name $({ $($field: $kind),* })?,)*
+            $($(#[$doc])* #[error($text $(, $bound)?)] $name $({ $($field: $kind),* })?,)*
         }
 
         impl Rejection {
@@ -64,6 +64,9 @@ rejections! {
     ItemHeld { key: Box<str>, job: JobId } = "item_held", "`{key}` is being handled by job {job}";
     StartsNothing = "starts_nothing", "this daemon starts nothing now: `execution` is false, or it was drained";
     NoOverride { key: Box<str> } = "no_override", "`{key}` has no override";
+    OverrideTooLarge { task: Box<str>, bytes: usize } = "override_too_large",
+        "task `{task}` marks its things with the parameters of its jobs, and these have {bytes} bytes; at most {} are taken",
+        limits::OVERRIDE_BYTES_MAX;
     TooManyOverrides = "too_many_overrides", "there are too many overrides";
     HistoryUnreadable = "history_unreadable", "the history cannot be read, so nobody knows whether that is there already";
     Stopping = "stopping", "the daemon is stopping and takes no work";
@@ -107,6 +110,7 @@ impl Rejection {
             | Rejection::ItemNotWaiting { .. }
             | Rejection::StartsNothing
             | Rejection::NoOverride { .. }
+            | Rejection::OverrideTooLarge { .. }
             | Rejection::TooManyOverrides => false,
         }
     }

@@ -8,6 +8,7 @@ use daybook::core::command::{AddJob, Command, DueSchedule, Ending, Found, When};
 use daybook::core::event::{Event, Process};
 use daybook::core::id::JobId;
 use daybook::core::json::Json;
+use daybook::core::limits;
 use daybook::core::projection;
 use daybook::core::rejection::Rejection;
 use daybook::core::view::Progress;
@@ -224,9 +225,10 @@ pub fn refused(rejection: &Rejection) -> String {
 }
 
 fn add(world: &mut World, line: &Line) -> Followed {
+    let large = "x".repeat(limits::OVERRIDE_BYTES_MAX);
     let job = AddJob {
         task: line.operand(0).into(),
-        args: line.option("args").map_or(Json::null(), |args| Json::parse(args).unwrap()),
+        args: line.option("args").map_or(Json::null(), |args| Json::parse(&args.replace("LARGE", &large)).unwrap()),
         key: line.option("key").map(Into::into),
         priority: line.option("priority").map(|priority| priority.parse().unwrap()),
         when: match (line.option("in"), line.option("at")) {

@@ -10,12 +10,13 @@ use crate::core::id::JobId;
 use crate::core::indices::Indices;
 use crate::core::json::Json;
 use crate::core::lifecycle::JobState;
-use crate::core::policy::BatchPolicy;
+use crate::core::policy::{BatchPolicy, TaskPolicy};
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
 use crate::core::state::batch::{Batch, Counts, ItemState};
 use crate::core::state::job::Job;
 use crate::core::state::lock::LockKey;
+use crate::core::state::task::Task;
 use crate::core::time::Timestamp;
 use crate::core::{limits, retry};
 
@@ -288,21 +289,56 @@ pub fn restore(state: &State, key: &str, events: &mut Vec<Event>) -> Result<Answ
     Ok(Answer::Done)
 }
 
+/// What a completed job with these arguments does to the parameters of its thing.
+enum Marks {
+    /// It turned the operation off: the thing is at the default again.
+    Clear,
+    /// It set the thing by itself: the thing is custom, and these are its parameters.
+    Custom(Json),
+    Nothing,
+}
+
+impl Marks {
+    fn of(policy: &TaskPolicy, args: &Json) -> Marks {
+        let known: BTreeMap<String, serde_json::Value> = serde_json::from_str(args.as_str()).unwrap_or_default();
+        let op = known.get("op").and_then(|op| op.as_str());
+        if op.is_some_and(|op| policy.clears.iter().any(|clears| clears == op)) {
+            return Marks::Clear;
+        }
+        match policy.custom {
+            true => {
+                let params = known.get("params").map(|params| Json::trusted(params.to_string()));
+                Marks::Custom(params.unwrap_or_else(|| args.clone()))
+            }
+            false => Marks::Nothing,
+        }
+    }
+}
+
+/// Whether what a job of this task would leave its thing marked with is within the bound.
+pub fn may_mark(task: &Task, args: &Json) -> Result<(), Rejection> {
+    match Marks::of(&task.policy, args) {
+        Marks::Custom(params) if params.as_str().len() > limits::OVERRIDE_BYTES_MAX => {
+            Err(Rejection::OverrideTooLarge { task: task.name.clone(), bytes: params.as_str().len() })
+        }
+        Marks::Custom(_) | Marks::Clear | Marks::Nothing => Ok(()),
+    }
+}
+
 /// A completed job that set a thing by itself leaves it marked as custom; one that turned the operation off leaves it
 /// at the default.
 pub fn mark(state: &State, job: &Job, events: &mut Vec<Event>) {
     let Some(LockKey::Thing(key)) = &job.cold.rare().lock else { return };
     let Some(task) = state.task(job.task) else { return };
-    let args: BTreeMap<String, serde_json::Value> = serde_json::from_str(job.cold.args.as_str()).unwrap_or_default();
-    let op = args.get("op").and_then(|op| op.as_str());
-    if op.is_some_and(|op| task.policy.clears.iter().any(|clears| clears == op)) {
-        clear(state, key, events);
-    } else if task.policy.custom {
-        let params =
-            args.get("params").map_or_else(|| job.cold.args.clone(), |params| Json::trusted(params.to_string()));
-        if params.as_str().len() <= limits::OVERRIDE_BYTES_MAX && job.state == JobState::Running {
-            let _: Result<Answer, Rejection> = set_override(state, key, &params, events);
+    match Marks::of(&task.policy, &job.cold.args) {
+        Marks::Clear => clear(state, key, events),
+        Marks::Custom(params) => {
+            // The task may have become `custom` after the job was added.
+            if params.as_str().len() <= limits::OVERRIDE_BYTES_MAX && job.state == JobState::Running {
+                let _: Result<Answer, Rejection> = set_override(state, key, &params, events);
+            }
         }
+        Marks::Nothing => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! Adding, cancelling and retrying jobs.
 
-use super::batch;
+use super::{batch, item};
 use crate::core::command::{AddJob, Answer, When};
 use crate::core::event::{Event, Finished, JobAdded, JobCancelled, JobRetried, StopRequested};
 use crate::core::id::JobId;
@@ -60,7 +60,8 @@ pub fn add_as(
     Ok(Answer::Added { job, created: true })
 }
 
-/// Whether a job of this task can have these arguments: what its operation and its lock are made of.
+/// Whether a job of this task can have these arguments: what its operation and its lock are made of, and what it
+/// leaves its thing marked with.
 pub fn may_be(state: &State, task: &Task, args: &Json) -> Result<(), Rejection> {
     match &task.policy.batch {
         Some(batch) => batch::may_be(state, task, batch, args),
@@ -68,7 +69,8 @@ pub fn may_be(state: &State, task: &Task, args: &Json) -> Result<(), Rejection> 
             Some(lock) if state.lock_for(task.id, args).is_none() => {
                 Err(Rejection::LockField { task: task.name.clone(), lock: lock.as_str().into() })
             }
-            Some(_) | None => Ok(()),
+            Some(_) => item::may_mark(task, args),
+            None => Ok(()),
         },
     }
 }
