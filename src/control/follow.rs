@@ -13,6 +13,7 @@ use super::handlers::App;
 use super::live::{Feed, generate};
 use super::problem::{INTERNAL, Problem, STOPPING};
 use super::server::Stop;
+use crate::core::event::Event;
 use crate::core::id::JobId;
 use crate::core::state::batch::ItemState;
 use crate::engine::Committed;
@@ -37,7 +38,11 @@ pub fn batch(
                 return;
             }
             shown = loop {
-                if !feed.changed(shown.id).await || !feed.pause(SHOWN_EVERY).await {
+                // A task that is paused, or goes on, changes when its batches will be through.
+                let matters = |event: &Event| {
+                    event.job() == Some(shown.id) || matches!(event, Event::TaskPaused(_) | Event::TaskUnpaused(_))
+                };
+                if !feed.brings(matters).await || !feed.pause(SHOWN_EVERY).await {
                     return;
                 }
                 match service.batch(shown.id).await {

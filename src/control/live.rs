@@ -24,6 +24,7 @@ use super::lines::Lines;
 use super::problem::Problem;
 use super::server::Stop;
 use super::service::{Commits, JobFilter, JobPage, Refusal};
+use crate::core::event::Event;
 use crate::core::id::{JobId, Seq};
 use crate::core::view::JobView;
 use crate::engine::Committed;
@@ -118,9 +119,14 @@ impl Feed {
 
     /// Waits for a commit that has to do with a job. False if none will come.
     pub(super) async fn changed(&mut self, job: JobId) -> bool {
+        self.brings(|event| event.job() == Some(job)).await
+    }
+
+    /// Waits for a commit with such an event. False if none will come.
+    pub(super) async fn brings(&mut self, such: impl Fn(&Event) -> bool) -> bool {
         loop {
             match self.next().await {
-                News::Commit(commit) if !commit.events.iter().any(|event| event.job() == Some(job)) => {}
+                News::Commit(commit) if !commit.events.iter().any(&such) => {}
                 News::Commit(_) | News::Missed => return true,
                 News::End => return false,
             }

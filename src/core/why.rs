@@ -7,7 +7,7 @@ use super::state::task::Task;
 use super::time::Timestamp;
 use super::view::JobView;
 
-/// Why a live job is where it is. `execution`: whether this daemon starts jobs at all.
+/// Why a live job is where it is. `execution`: whether this daemon starts anything at all.
 pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String {
     let Some(task) = state.task(job.task) else { return format!("job {} belongs to no task", job.id) };
     let rare = job.cold.rare();
@@ -20,18 +20,7 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
             format!("it waits for {}, in {}", job.due, length(job.due, now))
         }
         JobState::Available => available(state, task, job, execution),
-        JobState::Running => match state.running(job.id) {
-            Some(running) => match &running.stopping {
-                Some(reason) => format!("attempt {} is being ended: {reason}", running.attempt),
-                None => {
-                    let origin = origin(rare.occurrence.map(|occurrence| occurrence.at));
-                    let to_its_end =
-                        if task.removed { "; its task is gone from the config, it runs to its end" } else { "" };
-                    format!("attempt {} runs since {}: {origin}{to_its_end}", running.attempt, running.started)
-                }
-            },
-            None => "it runs".to_owned(),
-        },
+        JobState::Running => running(state, task, job, execution),
         JobState::Retryable if job.is_batch && job.due <= now => {
             format!(
                 "run {} ended with failed items ({error}); the next sweep repairs it, or `daybook batch repair {}`",
@@ -56,6 +45,29 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
     }
 }
 
+fn running(state: &State, task: &Task, job: &Job, execution: bool) -> String {
+    let Some(running) = state.running(job.id) else { return "it runs".to_owned() };
+    if let Some(reason) = &running.stopping {
+        return format!("attempt {} is being ended: {reason}", running.attempt);
+    }
+    let origin = origin(job.cold.rare().occurrence.map(|occurrence| occurrence.at));
+    let to_its_end = if task.removed { "; its task is gone from the config, it runs to its end" } else { "" };
+    let begins_nothing = match begins_nothing(task, execution).filter(|_| job.is_batch) {
+        Some(why) => format!("; it begins no further item: {why}"),
+        None => String::new(),
+    };
+    format!("attempt {} runs since {}: {origin}{to_its_end}{begins_nothing}", running.attempt, running.started)
+}
+
+/// Why nothing of this task is begun, neither a job nor an item of a batch that runs; `None` if it may be.
+pub fn begins_nothing(task: &Task, execution: bool) -> Option<String> {
+    if let Some(since) = task.paused_at {
+        return Some(format!("task `{0}` is paused since {since}; `daybook resume {0}` lets it go on", task.name));
+    }
+    let idle = "this daemon takes jobs and starts none: `execution` is false, or it was drained";
+    (!execution).then(|| idle.to_owned())
+}
+
 /// Why a job whose task has left the config stays where it is.
 fn orphaned(task: &Task, job: &Job) -> String {
     let rare = job.cold.rare();
@@ -72,11 +84,8 @@ fn orphaned(task: &Task, job: &Job) -> String {
 }
 
 fn available(state: &State, task: &Task, job: &Job, execution: bool) -> String {
-    if let Some(since) = task.paused_at {
-        return format!("task `{0}` is paused since {since}; `daybook resume {0}` lets it go on", task.name);
-    }
-    if !execution {
-        return "this daemon takes jobs and starts none: `execution` is false, or it was drained".to_owned();
+    if let Some(why) = begins_nothing(task, execution) {
+        return why;
     }
     if let Some(lock) = &job.cold.rare().lock
         && let Some(holder) = state.index().holder(lock)

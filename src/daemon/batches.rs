@@ -16,6 +16,7 @@ use crate::core::projection;
 use crate::core::rejection::Rejection;
 use crate::core::state::State;
 use crate::core::texts::Texts;
+use crate::engine::machine::Machine;
 
 /// Things whose parameters are read at once, of 4 KiB each at most.
 const OVERRIDES_PAGE: usize = 1000;
@@ -73,11 +74,12 @@ impl Batches for Daemon {
                 }
             };
             let name = job.task.clone();
-            let task = self.engine().read(move |state| state.task_named(&name).cloned()).await?;
+            let look = move |machine: &Machine| (machine.state().task_named(&name).cloned(), machine.begins());
+            let (task, begins) = self.engine().act(move |machine, _| look(machine)).await?;
             if batch.is_none() && task.as_ref().is_none_or(|task| task.policy.batch.is_none()) {
                 return Err(unknown());
             }
-            Ok(look::batch(batch.as_ref(), look::only_op(task.as_ref()), &job, SystemClock.now().wall))
+            Ok(look::batch(batch.as_ref(), task.as_deref(), begins, &job, SystemClock.now().wall))
         };
         find.boxed()
     }
@@ -85,7 +87,8 @@ impl Batches for Daemon {
     fn batches(&self, filter: BatchFilter) -> BoxFuture<'_, Result<Page<BatchView>, Refusal>> {
         let archive = self.archive.clone();
         let list = async move {
-            let picture = self.engine().picture().await?;
+            let (picture, begins) =
+                self.engine().act(|machine, _| (machine.state().picture(), machine.begins())).await?;
             let now = SystemClock.now().wall;
             let list = move || {
                 let before = filter.before.unwrap_or(JobId(u64::MAX));
@@ -107,7 +110,7 @@ impl Batches for Daemon {
                         page.more = true;
                         break;
                     }
-                    page.rows.push(look::batch(Some(batch), look::only_op(task), &job, now));
+                    page.rows.push(look::batch(Some(batch), task.map(|task| &**task), begins, &job, now));
                 }
                 Ok(page)
             };

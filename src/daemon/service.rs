@@ -233,7 +233,7 @@ impl Service for Daemon {
             let now = SystemClock.now().wall;
             let live = self.engine().act(move |machine, _| {
                 let state = machine.state();
-                state.job(job).map(|found| why::live(state, found, now, machine.execution()))
+                state.job(job).map(|found| why::live(state, found, now, machine.begins()))
             });
             match live.await? {
                 Some(why) => Ok(why),

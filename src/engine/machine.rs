@@ -143,6 +143,11 @@ impl Machine {
         self.execution
     }
 
+    /// Whether anything is begun now, a job or an item of a batch.
+    pub fn begins(&self) -> bool {
+        self.execution && !self.draining
+    }
+
     /// From now on no attempt is started and no job taken in.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -230,20 +235,16 @@ impl Machine {
 
     /// What the run of a batch begins next; nothing while nothing is to be started.
     pub fn next_items(&mut self, job: JobId, attempt: u32, want: u32, chunk: u32) -> Result<Answer, Rejection> {
-        let want = if self.starts() { want } else { 0 };
+        let want = if self.begins() { want } else { 0 };
         self.run(&Command::NextItems { job, attempt, want, chunk })
     }
 
     /// Handles an item ahead of its turn, unless nothing is to be started.
     pub fn advance(&mut self, job: JobId, item: Box<str>) -> Result<Answer, Rejection> {
-        match self.starts() {
+        match self.begins() {
             true => self.run(&Command::AdvanceItem { job, item }),
             false => Err(Rejection::StartsNothing),
         }
-    }
-
-    fn starts(&self) -> bool {
-        self.execution && !self.draining
     }
 
     fn add_by(
@@ -403,7 +404,7 @@ impl Machine {
 
     /// Starts what may start. After each act, so that the next one finds the queue as it would alone.
     pub fn start_ready(&mut self) {
-        if !self.starts() || self.gathering.is_none() {
+        if !self.begins() || self.gathering.is_none() {
             return;
         }
         let at = self.at();

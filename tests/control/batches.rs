@@ -356,6 +356,28 @@ fn a_batch_is_followed_until_it_is_over() {
 }
 
 #[test]
+fn when_it_is_through_is_not_known_of_a_run_that_begins_nothing() {
+    let served = started(&["a", "b", "c", "d"]);
+    served.fake.pass(10);
+    served.fake.handle(101, 1, &[]);
+    let shown = |batch: &Value| (batch["rate"].clone(), batch["eta"].clone());
+    let alone = || shown(&get(&served, "/v1/batches/101").json());
+    let listed = || shown(&get(&served, "/v1/batches").json()[0]);
+    let mut following = Connection::open(&served.socket);
+    following.send(b"GET /v1/batches/101?follow=true HTTP/1.1\r\nhost: d\r\n\r\n");
+    following.head();
+    let mut line = || shown(&serde_json::from_slice(&following.chunk().expect("it goes on")).expect("a line of JSON"));
+    let (known, unknown) = ((json!(0.1), json!(30.0)), (json!(0.1), Value::Null));
+    assert_eq!((line(), alone(), listed()), (known.clone(), known.clone(), known.clone()));
+    served.fake.pause_items("clients", true);
+    assert_eq!((line(), alone(), listed()), (unknown.clone(), unknown.clone(), unknown.clone()));
+    served.fake.pause_items("clients", false);
+    assert_eq!((line(), alone()), (known.clone(), known));
+    served.fake.cordon();
+    assert_eq!((alone(), listed()), (unknown.clone(), unknown));
+}
+
+#[test]
 fn what_follows_ends_when_the_server_stops() {
     let mut served = started(&["a", "b"]);
     let mut following = Connection::open(&served.socket);

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use super::{
     BatchView, HeldBy, ItemFilter, ItemView, OverrideFilter, OverrideView, Own, Page, RepairView, Started, ThingView,
@@ -16,6 +15,7 @@ use crate::core::state::task::Task;
 use crate::core::state::{Durable, State};
 use crate::core::time::Timestamp;
 use crate::core::view::JobView;
+use crate::core::why;
 
 /// What the counts of a batch are, whose items may be forgotten.
 #[derive(Clone, Copy, Default)]
@@ -56,8 +56,8 @@ impl Counts {
     }
 }
 
-/// A batch, of which the items may be forgotten. `op`: the only one that its task has, if it has one.
-pub fn batch(batch: Option<&Batch>, op: Option<Box<str>>, job: &JobView, now: Timestamp) -> BatchView {
+/// A batch, of which the items may be forgotten. `begins`: whether this daemon begins anything now.
+pub fn batch(batch: Option<&Batch>, task: Option<&Task>, begins: bool, job: &JobView, now: Timestamp) -> BatchView {
     let args = Args::read(&job.args).unwrap_or_default();
     let counts = batch.map_or_else(|| Counts::kept(job), Counts::of);
     let loaded = batch.is_none_or(|batch| batch.loaded);
@@ -74,12 +74,14 @@ pub fn batch(batch: Option<&Batch>, op: Option<Box<str>>, job: &JobView, now: Ti
         (seconds > 0.0 && (running || handled(batch) > 0)).then(|| rounded(handled(batch) as f64 / seconds))
     });
     let left = (counts.todo + counts.running) as f64;
-    let eta = rate.filter(|rate| running && *rate > 0.0).map(|rate| rounded(left / rate));
+    // Nobody knows when a run ends that begins nothing.
+    let goes_on = running && task.is_none_or(|task| why::begins_nothing(task, begins).is_none());
+    let eta = rate.filter(|rate| goes_on && *rate > 0.0).map(|rate| rounded(left / rate));
     BatchView {
         id: job.id,
         task: job.task.clone(),
         state: job.state,
-        op: args.op.or(op),
+        op: args.op.or_else(|| only_op(task?)),
         params: args.params,
         restore: batch.map_or(args.restore, |batch| batch.restore),
         loaded,
@@ -109,8 +111,8 @@ fn rounded(number: f64) -> f64 {
 }
 
 /// The only operation of a task: what a batch does that names none.
-pub fn only_op(task: Option<&Arc<Task>>) -> Option<Box<str>> {
-    match task?.policy.batch.as_ref()?.ops.as_slice() {
+fn only_op(task: &Task) -> Option<Box<str>> {
+    match task.policy.batch.as_ref()?.ops.as_slice() {
         [only] => Some(only.as_str().into()),
         _ => None,
     }

@@ -94,8 +94,8 @@ impl Known {
 
     fn view(&self, id: JobId) -> Option<BatchView> {
         let (state, job) = (self.machine.state(), self.job(id)?);
-        let op = look::only_op(state.task_named(&job.task));
-        Some(look::batch(state.batch(id), op, &job, self.now))
+        let task = state.task_named(&job.task).map(|task| &**task);
+        Some(look::batch(state.batch(id), task, self.machine.begins(), &job, self.now))
     }
 }
 
@@ -173,6 +173,18 @@ impl Fake {
         let mut durable = known.machine.state().picture();
         durable.batches.remove(&JobId(batch));
         known.machine = Machine::new(State::from_durable(durable), true);
+    }
+
+    /// No further item of this task is begun, or they are again.
+    pub fn pause_items(&self, task: &str, paused: bool) {
+        let task = task.into();
+        let command = if paused { Command::PauseTask { task } } else { Command::ResumeTask { task } };
+        self.lock().ask(command).expect("it is paused, or resumed");
+    }
+
+    /// The daemon begins nothing any more.
+    pub fn cordon(&self) {
+        self.lock().act(|machine, _| machine.set_execution(false));
     }
 
     /// Time passes, for batches.
