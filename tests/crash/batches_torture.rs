@@ -126,7 +126,7 @@ fn statements_for_items_are_carried_out_at_least_once_and_hardly_more_often() {
     let (handled, kills) = statements(1, count, concurrency);
     // What was under way at a kill, and what had ended faster than the disk noted it.
     let again = handled.len() - count;
-    assert!(again <= kills * 9 * concurrency, "{again} were handled again over {kills} kills");
+    assert!(again <= kills * 11 * concurrency, "{again} were handled again over {kills} kills");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn turned_on_by_two_daemons(site: &Site<'_>) {
     assert_eq!(site.number("select count(distinct client) from auth_log"), CLIENTS);
     let twice = site.number("select count(*) from auth_log") - CLIENTS;
     // Beyond those that were being handled, what had ended faster than the disk noted it.
-    assert!(twice < 9 * CONCURRENCY, "{twice} were handled twice");
+    assert!(twice < 11 * CONCURRENCY, "{twice} were handled twice");
     daemon.stop();
 }
 

@@ -11,7 +11,7 @@ use crate::core::limits::ITEMS_PER_COMMAND_MAX;
 
 /// Calls that are ready beyond those that go on, at most, for each place of a run but one: with one place, items are
 /// handled strictly one after the other.
-const AHEAD_MAX: u32 = 8;
+const AHEAD_MAX: u32 = 10;
 /// After so long without an end of a call, those that are ready go back: what handles them may have come to a halt, and
 /// meanwhile the batch may be paused, or its hours be over, or a person may want one of them.
 pub const STALLED_AFTER: Duration = Duration::from_millis(250);
@@ -49,13 +49,13 @@ impl Under {
 
     /// Calls to be ready beyond those that go on, so that none of their places is empty while the engine writes. By
     /// Little's law so many begin while one question is answered; what it brings has to last until the next one is
-    /// answered as well, and some take longer: three times as many. For handlers that take long it is none. It is few
+    /// answered as well, and some take longer: four times as many. For handlers that take long it is none. It is few
     /// after a failure, as too many of them end the run; and one commit takes them all.
     pub fn ahead(&self, concurrency: u32, chunk: u32) -> u32 {
         let begin = f64::from(concurrency) * self.question_takes / self.call_takes.max(1e-6);
         let others = concurrency - 1;
         let most = others.saturating_mul(AHEAD_MAX).min(ITEMS_PER_COMMAND_MAX as u32 / chunk.max(1));
-        ((3.0 * begin) as u32).min(most).min(self.well.max(others))
+        ((4.0 * begin) as u32).min(most).min(self.well.max(others))
     }
 
     /// Takes note of the end of a call.
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn calls_are_ready_for_as_long_as_the_engine_writes() {
         assert_eq!(after(1.0, 0.001, 1000).ahead(64, 1), 0, "a call takes a second");
-        assert_eq!(after(0.001, 0.001, 1000).ahead(64, 1), 192);
+        assert_eq!(after(0.001, 0.001, 1000).ahead(64, 1), 256);
         assert_eq!(after(0.0, 0.001, 1000).ahead(64, 1), 63 * AHEAD_MAX);
         assert_eq!(after(0.0, 0.001, 1000).ahead(64, 1000), 4, "no more items than fit in a commit");
         assert_eq!(after(0.0, 0.001, 1000).ahead(1, 1), 0, "one after the other");
