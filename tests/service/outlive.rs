@@ -34,7 +34,8 @@ fn begin(config: &str) -> Option<(Machine, String)> {
     machine.boot();
     machine.install();
     machine.ok("daybook add work");
-    let pid = machine.until("cat /var/tmp/pids");
+    // The shell makes the file a moment before it writes to it.
+    let pid = machine.until("test -s /var/tmp/pids && cat /var/tmp/pids");
     Some((machine, pid))
 }
 
