@@ -153,7 +153,6 @@ pub fn policy(line: &Line, mut policy: TaskPolicy) -> TaskPolicy {
             "when_busy" => batch(&mut policy).when_busy = named(value),
             "tries" => batch(&mut policy).attempts = value.parse().unwrap(),
             "wait" => batch(&mut policy).backoff.first = duration(value),
-            "chunk" => batch(&mut policy).chunk = value.parse().unwrap(),
             "max_failures" => {
                 batch(&mut policy).max_failures = Some(match value.strip_suffix('%') {
                     Some(percent) => MaxFailures::Percent(percent.parse().unwrap()),

@@ -107,13 +107,9 @@ fn value(text: &str) -> Value {
 /// A handler that says which items of a chunk have failed must not be misunderstood: where its answer is meant to be JSON
 /// and is not understood, all of them have. The answer about a single item may be anything.
 pub fn answers(items: &[ItemOrder], is_chunk: bool, result: Option<&Value>) -> Vec<ItemOutcome> {
-    let of = |why: Option<&String>| match why {
-        Some(why) => ItemOutcome::Failed { error: why.as_str().into() },
-        None => ItemOutcome::Done,
-    };
-    match named_failed(items, result) {
-        Ok(failed) => items.iter().map(|item| of(failed.get(&name(&item.text)))).collect(),
-        Err(why) if is_chunk => vec![of(Some(&not_understood(&why))); items.len()],
+    match understood(items, result) {
+        Ok(outcomes) => outcomes,
+        Err(why) if is_chunk => vec![ItemOutcome::Failed { error: not_understood(&why).into() }; items.len()],
         Err(_) => vec![ItemOutcome::Done; items.len()],
     }
 }
@@ -123,8 +119,8 @@ pub fn not_understood(why: &str) -> String {
     format!("its handler's answer cannot be taken: {why}")
 }
 
-/// The items that a result says have failed, and why.
-fn named_failed(items: &[ItemOrder], result: Option<&Value>) -> Result<BTreeMap<String, String>, String> {
+/// What a result says of each item; the error says why it cannot be taken.
+fn understood(items: &[ItemOrder], result: Option<&Value>) -> Result<Vec<ItemOutcome>, String> {
     let parsed;
     let result = match result {
         // What looks like JSON was meant to be.
@@ -142,19 +138,25 @@ fn named_failed(items: &[ItemOrder], result: Option<&Value>) -> Result<BTreeMap<
         _ => None,
     };
     let failed = match failed {
-        None => return Ok(BTreeMap::new()),
+        None => return Ok(vec![ItemOutcome::Done; items.len()]),
         Some(Value::Object(failed)) => failed,
         Some(_) => return Err("its `failed` is no object of items and reasons".into()),
     };
-    let known: BTreeSet<String> = items.iter().map(|item| name(&item.text)).collect();
-    let one = |(item, why): (&String, &Value)| match name(item) {
-        name if known.contains(&name) => Ok((name, why.as_str().map_or_else(|| why.to_string(), str::to_owned))),
-        _ => Err(format!(
-            "its `failed` names `{}`, which is not in this call",
-            limits::cut(item.clone(), SHOWN_BYTES_MAX)
-        )),
+    let names: Vec<String> = items.iter().map(|item| name(&item.text)).collect();
+    let known: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+    let failed: BTreeMap<String, &Value> = failed.iter().map(|(item, why)| (name(item), why)).collect();
+    if let Some(unknown) = failed.keys().find(|item| !known.contains(item.as_str())) {
+        let shown = limits::cut(unknown.clone(), SHOWN_BYTES_MAX);
+        return Err(format!("its `failed` names `{shown}`, which is not in this call"));
+    }
+    let outcome = |name: &String| match failed.get(name) {
+        Some(why) => {
+            let error = why.as_str().map_or_else(|| why.to_string(), str::to_owned).into();
+            ItemOutcome::Failed { error }
+        }
+        None => ItemOutcome::Done,
     };
-    failed.iter().map(one).collect()
+    Ok(names.iter().map(outcome).collect())
 }
 
 /// How an item is named in an answer: one that is JSON however it is written.

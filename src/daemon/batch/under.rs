@@ -14,7 +14,7 @@ use crate::core::limits::ITEMS_PER_COMMAND_MAX;
 const AHEAD_MAX: u32 = 10;
 /// After so long without an end of a call, those that are ready go back: what handles them may have come to a halt, and
 /// meanwhile the batch may be paused, or its hours be over, or a person may want one of them.
-pub const STALLED_AFTER: Duration = Duration::from_millis(250);
+const STALLED_AFTER: Duration = Duration::from_millis(250);
 
 /// A call that has ended.
 pub struct Ended {

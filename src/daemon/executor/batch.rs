@@ -23,7 +23,9 @@ use crate::core::id::JobId;
 use crate::core::limits;
 use crate::core::policy::BatchPolicy;
 use crate::core::state::State;
-use crate::daemon::batch::{Call, Each, Finish, Orders, PANICKED, Pace, Run, answers, not_understood, read, report};
+use crate::daemon::batch::{
+    Call, Each, End, Finish, Orders, PANICKED, Pace, Run, answers, not_understood, read, report,
+};
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
 use crate::workers::{self, Cancelled, Worker};
@@ -124,8 +126,8 @@ impl Attempts {
             cancel,
         };
         match run.run(|| self.finish(job, number)).await {
-            crate::daemon::batch::End::Over => None,
-            crate::daemon::batch::End::Stopped => Some(self.stopped(job, number)),
+            End::Over => None,
+            End::Stopped => Some(self.stopped(job, number)),
         }
     }
 
