@@ -1,5 +1,5 @@
 //! What it costs to run something: 2,000 times `true`, each with a shim of its own, started and collected by the daemon,
-//! against a loop that does nothing but start and wait. Also with a daemon that is large, and what a shim takes of memory.
+//! against a loop that does nothing but start and wait, and against as many loops as there are processors. Also with a daemon that is large, and what a shim takes of memory.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -42,18 +42,28 @@ fn waiting(client: &mut Client) -> u64 {
     client.get("/v1/status")["jobs"]["scheduled"].as_u64().expect("the status counts jobs")
 }
 
-/// In turns: the daemon, a bare loop, and `xargs`.
+/// In turns: the daemon, a bare loop, as many as there are processors, and `xargs`.
 fn rounds(client: &mut Client, name: &'static str) {
-    let rounds: Vec<(f64, f64, f64)> = (0..ROUNDS).map(|_| (daemon_runs(client), bare_loop(), xargs())).collect();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let round = |_| [daemon_runs(client), bare_loops(1), bare_loops(processors), xargs()];
+    let rounds: Vec<[f64; 4]> = (0..ROUNDS).map(round).collect();
+    let ratio = |to: usize| median(rounds.iter().map(|round| round[0] / round[to]));
     Row {
         name,
-        measured: rate(median(rounds.iter().map(|round| round.0))),
+        measured: rate(median(rounds.iter().map(|round| round[0]))),
         target: "0.5",
-        ratio: Some((median(rounds.iter().map(|round| round.0 / round.1)), "of a loop of posix_spawn and wait".into())),
+        ratio: Some((ratio(1), "of a loop of posix_spawn and wait".into())),
     }
     .print();
-    note("  the loop", rate(median(rounds.iter().map(|round| round.1))));
-    note("  xargs -P4", rate(median(rounds.iter().map(|round| round.2))));
+    let told = |name: &'static str, of: usize| {
+        note(
+            name,
+            format!("{}, to which the daemon is {:.2}", rate(median(rounds.iter().map(|round| round[of]))), ratio(of)),
+        );
+    };
+    told("  the loop", 1);
+    told("  a loop on each processor", 2);
+    told("  xargs -P4", 3);
 }
 
 /// Runs a second, from adding them to the end of the last.
@@ -72,14 +82,17 @@ fn daemon_runs(client: &mut Client) -> f64 {
     RUNS as f64 / start.elapsed().as_secs_f64()
 }
 
-fn bare_loop() -> f64 {
+fn bare_loops(count: usize) -> f64 {
     let start = Instant::now();
-    for _ in 0..RUNS {
-        // Without a closure to run in the child, the standard library uses `posix_spawn`.
-        let status = Command::new("true").stdin(Stdio::null()).status().expect("`true` can be started");
-        assert!(status.success());
-    }
-    RUNS as f64 / start.elapsed().as_secs_f64()
+    let bare_loop = || {
+        for _ in 0..RUNS / count {
+            // Without a closure to run in the child, the standard library uses `posix_spawn`.
+            let status = Command::new("true").stdin(Stdio::null()).status().expect("`true` can be started");
+            assert!(status.success());
+        }
+    };
+    std::thread::scope(|scope| (0..count).for_each(|_| drop(scope.spawn(bare_loop))));
+    (RUNS / count * count) as f64 / start.elapsed().as_secs_f64()
 }
 
 fn xargs() -> f64 {

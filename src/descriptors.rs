@@ -32,12 +32,12 @@ pub fn are_short(new: impl AsFd, purpose: Purpose) -> bool {
     limit.is_some_and(|limit| number >= limit - shares * (limit / KEPT_PART).min(KEPT_MAX))
 }
 
-/// How many attempts there may be, each of which has a descriptor for as long as it runs: what [`are_short`] cannot tell, as
-/// a number far below may be free at the moment.
+/// How many attempts there may be, each of which has two descriptors for as long as it runs: what [`are_short`] cannot
+/// tell, as a number far below may be free at the moment.
 pub fn attempts_max() -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return usize::MAX };
     let left = limit - 2 * (limit / KEPT_PART).min(KEPT_MAX);
-    usize::try_from(left - OWN.min(left / 2)).unwrap_or(usize::MAX)
+    usize::try_from((left - OWN.min(left / 2)) / 2).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

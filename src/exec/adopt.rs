@@ -10,7 +10,6 @@ use crate::core::id::JobId;
 use crate::shim::{self, Look, Marked, RunFile};
 
 use super::identity::Identity;
-use super::launch::Shim;
 
 /// How long a shim that has just been started may take to say so.
 const MARK_WAIT: Duration = Duration::from_secs(2);
@@ -37,15 +36,15 @@ pub enum What {
     Forged,
 }
 
-/// The shim of an attempt that runs.
+/// The shim of an attempt that runs: a descriptor of the process.
 #[derive(Debug)]
-pub struct Alive(pub(super) Shim);
+pub struct Alive(pub(super) OwnedFd);
 
 impl Alive {
     /// Asks it to end, and waits for nothing.
     pub fn end(self) {
         // One that has ended since needs none.
-        let _: rustix::io::Result<()> = rustix::process::pidfd_send_signal(&self.0.pidfd, Signal::TERM);
+        let _: rustix::io::Result<()> = rustix::process::pidfd_send_signal(&self.0, Signal::TERM);
     }
 }
 
@@ -76,7 +75,7 @@ pub fn earlier(runs: &Path) -> std::io::Result<Vec<Earlier>> {
 }
 
 /// What there is of one attempt. It blocks, for two seconds at most.
-pub(super) fn look(path: &Path) -> std::io::Result<What> {
+fn look(path: &Path) -> std::io::Result<What> {
     let limit = Instant::now() + MARK_WAIT;
     loop {
         return Ok(match RunFile::look(path)? {
@@ -85,7 +84,7 @@ pub(super) fn look(path: &Path) -> std::io::Result<What> {
             Some(Look::NeverStarted) => What::NeverStarted,
             Some(Look::Lost(marked, main)) => What::Lost(marked, main),
             Some(Look::Alive(Some(marked))) => match open(&marked.shim) {
-                Some(pidfd) => What::Alive(Alive(Shim { pidfd, untold: None })),
+                Some(pidfd) => What::Alive(Alive(pidfd)),
                 // It may have ended between the two looks; else somebody else holds the lock.
                 None if Instant::now() < limit => {
                     std::thread::sleep(Duration::from_millis(10));

@@ -1,51 +1,29 @@
-//! Starts the shim of an attempt: makes its run file, locks it, and hands it over with the order.
+//! Starts an attempt: makes its run file, locks it, and gives it to a shim with the order.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-
-use rustix::event::{PollFd, PollFlags, Timespec};
+use std::path::PathBuf;
 
 use crate::descriptors::{Purpose, are_short};
 use crate::shim::program::plain;
 use crate::shim::{self, Order, RunFile};
 
-use super::adopt::{self, What};
 use super::environment::Prepared;
-use super::identity::Identity;
 use super::processes::Shared;
+use super::shims::Shim;
 use super::spec::Start;
 
 /// What starts the program that this daemon is, also after its file has been replaced by a newer one.
 pub const OWN_PROGRAM: &str = "/proc/self/exe";
-/// How often a nursery may be killed over one start.
-const TRIES: usize = 3;
 
 /// The result of a job with a user, in its folder for temporary files.
 const RESULT: &str = "daybook-result";
 
-/// The shim of one attempt, as its daemon knows it.
-#[derive(Debug)]
-pub(super) struct Shim {
-    pub pidfd: OwnedFd,
-    /// Its number, if the engine has not been told of it.
-    pub untold: Option<u32>,
-}
-
-impl Shim {
-    /// Who it is, once, if the engine is to be told: none if it has ended.
-    pub fn tell(untold: &mut Option<u32>, pidfd: &OwnedFd) -> Option<Identity> {
-        // In this order: the number was its own if it has not ended by now.
-        Identity::of(untold.take()?).ok().filter(|_| !has_ended(pidfd))
-    }
-}
-
-/// Starts the shim of an attempt; none if it has ended by now. It blocks.
+/// Gives an attempt to a shim. It blocks, on a thread of the runtime.
 ///
 /// # Errors
 /// A sentence for a person: nothing of the attempt was started.
-pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, String> {
+pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
     let result = shared.outputs.prepare(start.job, start.attempt).map_err(|error| error.to_string())?;
     let temporary = temporary_folder(start);
     // Another user may not write into the folder of outputs.
@@ -63,50 +41,22 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Option<Shim>, Str
         result: carried.is_some().then_some(result),
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);
-    for _ in 0..TRIES {
-        match ask(shared, &order, &path) {
-            Ok(shim) => return Ok(Some(shim)),
-            Err(Refused::Gone) => {}
-            // The run file stays until the end is on disk: it may be that of another attempt, which lives.
-            Err(Refused::Not(why)) => return Err(why),
-        }
-        // Whether the nursery had made a shim before it was killed, the run file says.
-        match adopt::look(&path) {
-            Ok(What::NeverStarted) => {}
-            Ok(What::Alive(alive)) => return Ok(Some(alive.0)),
-            Ok(What::Ended | What::Lost(..) | What::Forged) => return Ok(None),
-            Err(error) => return Err(format!("cannot read the run file `{}`: {}", path.display(), plain(&error))),
-        }
-    }
-    Err("what starts processes is killed again and again".to_owned())
-}
-
-/// Why there is no shim.
-enum Refused {
-    /// The nursery was killed over it.
-    Gone,
-    Not(String),
-}
-
-fn ask(shared: &Shared, order: &Order, path: &Path) -> Result<Shim, Refused> {
     let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
-    let turn = shared.nursery.turn();
-    let run = RunFile::create(path).map_err(|error| Refused::Not(cannot("make the run file", error)))?;
-    let order = order.hand_over().map_err(|error| Refused::Not(cannot("write the order for", error)))?;
+    // It stays until the end is on disk, and whatever goes wrong: it may be that of another attempt, which lives.
+    let run = RunFile::create(&path).map_err(|error| cannot("make the run file", error))?;
+    let order = order.hand_over().map_err(|error| cannot("write the order for", error))?;
     if are_short(&order, Purpose::Attempt) {
-        return Err(Refused::Not(cannot("start the shim of", rustix::io::Errno::MFILE.into())));
+        return Err(cannot("start the shim of", rustix::io::Errno::MFILE.into()));
     }
-    match turn.ask(&order, &run) {
-        Ok((number, pidfd)) => Ok(Shim { pidfd, untold: Some(number) }),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Err(Refused::Gone),
-        Err(error) => Err(Refused::Not(cannot("start the shim of", error))),
+    while let Some(shim) = shared.nursery.waiting(&start.task) {
+        // Else it was killed while it waited.
+        if shim.give(&order, &run).is_ok() {
+            return Ok(shim);
+        }
     }
-}
-
-/// Whether a process has ended: until then its number was its own.
-pub(super) fn has_ended(pidfd: &OwnedFd) -> bool {
-    let mut it = [PollFd::new(pidfd, PollFlags::IN)];
-    rustix::event::poll(&mut it, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    let shim = shared.nursery.make(&start.task).map_err(|error| cannot("start the shim of", error))?;
+    shim.give(&order, &run).map_err(|error| cannot("start the shim of", error))?;
+    Ok(shim)
 }
 
 /// A folder of its own for the attempt's temporary files, unless the config names one; with a user always, for the

@@ -23,6 +23,7 @@ mod processes;
 mod prune;
 mod report;
 mod result;
+mod shims;
 mod spec;
 mod strays;
 mod system;

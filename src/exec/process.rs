@@ -5,38 +5,36 @@
 //! launch ──fails───────────────────────────────────────▶ NotStarted
 //!   │
 //! wait for the shim ◀── wishes, as signals
+//!   ├─ it replies ───────────────────────────────────────▶ what it says
 //!   │
-//! run file ──has an end────────────────────────────────▶ what the shim says
+//! run file ──has an end────────────────────────────────▶ what the shim noted
 //!          └─has none: end what is left of the job ─────▶ Lost
 //! ```
 //!
-//! An attempt of an earlier daemon begins at its shim.
+//! An attempt of an earlier daemon begins at its shim, which replies to nobody any more.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
 use crate::core::id::JobId;
 use crate::core::limits;
 use crate::descriptors::attempts_max;
+use crate::shim::life::Reply;
 use crate::shim::program::plain;
 use crate::shim::{self, Look, RunFile};
 
 use super::identity::{Identity, Leftover};
-use super::launch::{Shim, has_ended, launch};
+use super::launch::launch;
 use super::lost::end_lost;
 use super::processes::Shared;
 use super::report::{Ended, Outcome, Report, Stop};
 use super::result;
+use super::shims::Shim;
 use super::spec::Start;
 use super::system::is_going_down;
 
-/// How often it is looked whether a shim has ended that the runtime cannot watch.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The engine is told of a process that lives for so long. Of a shorter one it is told the end, and until then the run
 /// file says all.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
@@ -92,15 +90,10 @@ pub(super) async fn run(shared: &Shared, start: &Start, others: usize, wanted: w
     // All that may wait for a disk on its way to the new process, on a thread for that.
     let (launcher, order) = (shared.clone(), start.clone());
     let launched = tokio::task::spawn_blocking(move || launch(&launcher, &order)).await;
-    let shim = match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
-        Ok(Some(shim)) => shim,
-        Ok(None) => {
-            let wanted = *wanted.borrow();
-            return collect(shared, (job, attempt), wanted).await;
-        }
-        Err(error) => return Ended::without_process(job, attempt, Outcome::NotStarted { error }),
-    };
-    attend(shared, (job, attempt), shim, wanted).await
+    match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
+        Ok(shim) => attend(shared, (job, attempt), shim, wanted).await,
+        Err(error) => Ended::without_process(job, attempt, Outcome::NotStarted { error }),
+    }
 }
 
 /// Looks after an attempt whose shim lives, to its end.
@@ -114,9 +107,14 @@ pub(super) async fn attend(
         // Fails when nobody listens any more: the daemon is on its way out.
         let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
     };
-    wait(shim, &mut wanted, tell).await;
+    let reply = wait(&shim, &mut wanted, tell).await;
     let wanted = *wanted.borrow();
-    let ended = collect(shared, (job, attempt), wanted).await;
+    match &reply {
+        Some(Reply { goes_on: true, .. }) if !wanted.any() => shared.nursery.give_back(shim),
+        // What it was told is for this attempt: no other is to hear it.
+        _ => shim.end().await,
+    }
+    let ended = collect(shared, (job, attempt), reply, wanted).await;
     match ended.outcome {
         // A handler of items that ends its shim each time would otherwise be called without an end.
         Outcome::Cancelled | Outcome::Interrupted
@@ -128,59 +126,50 @@ pub(super) async fn attend(
     }
 }
 
-/// Waits for the end of a shim, and passes wishes on to it. `tell` is told who it is, if it lives on for a while.
-async fn wait(shim: Shim, wanted: &mut watch::Receiver<Wanted>, tell: impl Fn(Identity)) {
-    let Shim { pidfd, mut untold } = shim;
-    // What is unsound there is a descriptor that somebody else could close; this one is owned.
-    #[expect(deprecated, reason = "the replacement is `unsafe`, as it has to trust any type's word for its descriptor")]
-    let watched = AsyncFd::try_with_interest(pidfd, Interest::READABLE).map_err(|error| {
-        let (pidfd, error) = error.into_parts();
-        tracing::warn!(%error, "cannot wait for the end of a shim, looks for it now and then");
-        pidfd
-    });
-    let pidfd = watched.as_ref().map_or_else(|pidfd| pidfd, AsyncFd::get_ref);
+/// Waits until a shim is done, and passes wishes on to it. `tell` is told who it is, if the attempt lasts for a while.
+async fn wait(shim: &Shim, wanted: &mut watch::Receiver<Wanted>, tell: impl Fn(Identity)) -> Option<Reply> {
     let mut told = Wanted::default();
+    let mut is_known = false;
     let told_after = tokio::time::sleep(TOLD_AFTER);
     tokio::pin!(told_after);
     loop {
         let wish = *wanted.borrow_and_update();
-        for signal in wish.signals(told) {
-            // One that has ended needs none.
-            let _: rustix::io::Result<()> = rustix::process::pidfd_send_signal(pidfd, signal);
-        }
+        wish.signals(told).for_each(|signal| shim.tell(signal));
         told = wish;
         tokio::select! {
             biased;
-            () = ended(pidfd, watched.as_ref().ok()) => return,
+            reply = shim.reply() => return reply,
             Ok(()) = wanted.changed() => {}
-            () = &mut told_after, if untold.is_some() => Shim::tell(&mut untold, pidfd).into_iter().for_each(&tell),
+            () = &mut told_after, if !is_known => {
+                is_known = true;
+                shim.identity().into_iter().for_each(&tell);
+            }
         }
     }
 }
 
-/// Returns when the process has ended: told by the runtime, or, where that cannot watch it, by looking.
-async fn ended(pidfd: &OwnedFd, watched: Option<&AsyncFd<OwnedFd>>) {
-    if let Some(watched) = watched
-        && watched.readable().await.is_ok()
-    {
-        return;
-    }
-    while !has_ended(pidfd) {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-}
-
-/// How an attempt ended whose shim has.
-pub(super) async fn collect(shared: &Shared, (job, attempt): (JobId, u32), wanted: Wanted) -> Ended {
-    let path = shim::path(&shared.runs, job, attempt);
-    let outputs = shared.outputs.clone();
-    let read = move || {
-        let look = RunFile::look_after_end(&path);
-        let result = result::read(&outputs.result_path(job, attempt));
-        (look, result)
-    };
-    let Ok((look, result)) = tokio::task::spawn_blocking(read).await else {
-        return Ended::without_process(job, attempt, wanted.outcome());
+/// How an attempt ended: by what its shim says, or else by the run file.
+pub(super) async fn collect(
+    shared: &Shared,
+    (job, attempt): (JobId, u32),
+    reply: Option<Reply>,
+    wanted: Wanted,
+) -> Ended {
+    let (look, result) = match reply {
+        Some(Reply { ended, has_result: false, .. }) => (Ok(Some(Look::Ended(ended))), Ok(None)),
+        reply => {
+            let path = shim::path(&shared.runs, job, attempt);
+            let outputs = shared.outputs.clone();
+            let read = move || {
+                let said = reply.map(|reply| Ok(Some(Look::Ended(reply.ended))));
+                let look = said.unwrap_or_else(|| RunFile::look_after_end(&path));
+                (look, result::read(&outputs.result_path(job, attempt)))
+            };
+            let Ok(read) = tokio::task::spawn_blocking(read).await else {
+                return Ended::without_process(job, attempt, wanted.outcome());
+            };
+            read
+        }
     };
     let (result, note) = match result {
         Ok(result) => (result, None),

@@ -21,6 +21,7 @@ use super::nursery::Nursery;
 use super::output::{Outputs, delete};
 use super::process::{self, Wanted};
 use super::report::{Ended, Report, Stop};
+use super::shims::Shim;
 use super::spec::Start;
 
 /// Runs attempts as processes, a shim for each. Clones are the same thing.
@@ -49,7 +50,7 @@ pub(super) struct Shared {
     pub socket: Arc<Path>,
     /// The folder of run files.
     pub runs: Arc<Path>,
-    /// What makes shims.
+    /// Where shims come from.
     pub nursery: Arc<Nursery>,
     /// The cgroup below which those of attempts are made, where there is one.
     pub cgroups: Option<Arc<Path>>,
@@ -125,10 +126,10 @@ impl Processes {
         let (shared, key) = (self.shared.clone(), (job, attempt));
         self.attend(job, attempt, move |wanted| async move {
             match what {
-                What::Alive(Alive(shim)) => process::attend(&shared, key, shim, wanted).await,
+                What::Alive(Alive(pidfd)) => process::attend(&shared, key, Shim::earlier(pidfd), wanted).await,
                 What::Ended | What::NeverStarted | What::Lost(..) | What::Forged => {
                     let wanted = *wanted.borrow();
-                    process::collect(&shared, key, wanted).await
+                    process::collect(&shared, key, None, wanted).await
                 }
             }
         });

@@ -39,9 +39,9 @@ const TEMPORARY_BYTES_MAX: usize = 400;
 const LAST_PASSES: usize = 200;
 
 /// An attempt in the hands of its shim.
-struct Attempt {
+struct Attempt<'a> {
     order: Order,
-    signals: Signals,
+    signals: &'a Signals,
     tree: Tree,
     notes: Vec<String>,
 }
@@ -53,32 +53,37 @@ pub(super) fn by_hand() -> ExitCode {
     let signals = Signals::listen();
     let starter = rustix::process::getppid();
     match setup::take_streams() {
-        Ok((order, file)) => run(Order::read(order), file, starter, signals),
+        Ok((order, file)) => {
+            let notes = setup::lead().into_iter().collect();
+            let ended = run(Order::read(order), &file, starter, signals.as_ref(), notes);
+            if ended.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Err(error) => setup::refused(&error.to_string()),
     }
 }
 
-/// Looks after one attempt. `parent`: whoever ends with the daemon.
+/// Looks after one attempt, and notes its end, which it answers; none if it could not be noted. `parent`: whoever ends
+/// with the daemon. `notes`: what went wrong before.
 pub(super) fn run(
     order: io::Result<Order>,
-    run: RunFile,
+    run: &RunFile,
     parent: Option<Pid>,
-    signals: io::Result<Signals>,
-) -> ExitCode {
-    let notes: Vec<String> = setup::lead().into_iter().collect();
+    signals: Result<&Signals, &io::Error>,
+    notes: Vec<String>,
+) -> Option<Ended> {
     let ended = match (signals, order) {
-        (Ok(signals), Ok(order)) => Attempt { order, signals, tree: Tree::new(), notes }.look_after(&run),
+        (Ok(signals), Ok(order)) => Attempt { order, signals, tree: Tree::new(), notes }.look_after(run),
         (Err(error), _) => not_started(format!("cannot listen to signals: {error}")),
         (_, Err(error)) => not_started(format!("the daemon's order cannot be read: {error}")),
     };
     for _ in 0..NOTE_TRIES {
         // With the daemon its nursery has gone, and our parent is another one.
         if run.end(&ended, rustix::process::getppid() != parent).is_ok() {
-            return ExitCode::SUCCESS;
+            return Some(ended);
         }
         std::thread::sleep(NOTE_AGAIN);
     }
-    ExitCode::FAILURE
+    None
 }
 
 fn not_started(error: String) -> Ended {
@@ -89,7 +94,7 @@ fn without_process(outcome: Outcome) -> Ended {
     Ended { outcome, output: OutputSize::default(), stragglers: Stragglers::default(), notes: Vec::new() }
 }
 
-impl Attempt {
+impl Attempt<'_> {
     /// From start to end, whatever happens.
     fn look_after(mut self, run: &RunFile) -> Ended {
         let ended = catch_unwind(AssertUnwindSafe(|| self.attempt(run)));
@@ -116,13 +121,13 @@ impl Attempt {
     fn attempt(&mut self, run: &RunFile) -> Ended {
         self.signals.hear();
         if self.signals.any() {
-            return without_process(asked(&self.signals));
+            return without_process(asked(self.signals));
         }
         let (output, answer) = match self.start(run) {
             Ok(started) => started,
             Err(error) => return not_started(error),
         };
-        let watch = Watch::new(&self.order.spec, &self.signals, &mut self.tree, output);
+        let watch = Watch::new(&self.order.spec, self.signals, &mut self.tree, output);
         let (mut outcome, stragglers, mut output) = watch.run();
         // Unless it was ended before it could say so.
         if let Outcome::Failed { .. } | Outcome::Succeeded { .. } = outcome

@@ -77,12 +77,6 @@ impl Cgroup {
     }
 }
 
-/// Finds out where shims come back to, once for all that are forked from this process.
-pub(super) fn know_home(path: &Path) {
-    // A shim that does not know it says why.
-    let _: io::Result<&Path> = home(path);
-}
-
 /// The folder of the cgroup that this process, or the nursery that it was forked from, was in, in the file system that
 /// `path` is in: the same for all attempts of a daemon.
 fn home(path: &Path) -> io::Result<&'static Path> {

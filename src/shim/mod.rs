@@ -1,21 +1,22 @@
 //! The process that looks after one attempt, so that the attempt outlives the daemon: `daybook shim`.
 //!
-//! The daemon writes a *run file*, takes its lock, and has a shim made by its [`nursery`], which gets that open file and an
-//! [`Order`]. The shim
+//! The daemon writes a *run file*, takes its lock, and gives that open file and an [`Order`] to a shim that its [`nursery`]
+//! has made. The shim
 //! leads a session of its own, takes in orphans (subreaper), starts the job, keeps its deadline and its output bound,
-//! ends all that is left of it, and writes how it ended into the run file. It holds the lock as long as it lives, so
-//! there is no instant in which nobody holds the lock of an attempt that runs.
+//! ends all that is left of it, and writes how it ended into the run file. It holds the lock until then, so
+//! there is no instant in which nobody holds the lock of an attempt that runs. Afterwards it may be given another one: see
+//! [`life`].
 //!
 //! | run file | means |
 //! |---|---|
-//! | its lock is held | the shim lives: it is adopted |
+//! | its lock is held | the shim looks after it: it is adopted |
 //! | free, with an end | over: the end counts |
 //! | free, without a mark | never started: it can be started now |
 //! | free, with a mark and no end | the shim was killed: lost |
 //!
 //! Told by signals: SIGUSR1 cancels, SIGTERM ends for a shutdown, SIGUSR2 kills at once.
 //!
-//! No runtime and no thread is in here, and nothing of the engine: a shim is started for each attempt, and is to
+//! No runtime and no thread is in here, and nothing of the engine: there is a shim for each attempt, and it is to
 //! cost next to nothing. What the daemon does with shims stands in `exec`.
 
 mod attempt;
@@ -23,7 +24,9 @@ mod cgroup;
 mod child;
 mod drain;
 mod enter;
+pub mod life;
 pub mod limits;
+pub mod line;
 pub mod nursery;
 mod order;
 mod output;

@@ -92,6 +92,11 @@ impl Order {
         Ok(file)
     }
 
+    /// Where the daemon looks for the job's result.
+    pub(super) fn result_path(&self) -> Option<PathBuf> {
+        self.result.clone().or_else(|| self.environment.get("DAYBOOK_RESULT").map(PathBuf::from))
+    }
+
     /// Reads what was handed over.
     ///
     /// # Errors

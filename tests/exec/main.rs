@@ -10,4 +10,5 @@ mod output;
 mod result;
 mod starts;
 mod stops;
+mod successors;
 mod user;

@@ -123,8 +123,9 @@ async fn what_makes_shims_may_be_killed_and_is_replaced() {
 #[tokio::test]
 async fn what_makes_shims_and_is_killed_each_time_is_told() {
     let ended = Early::new("kill -9 $$").bench().run(shell("true")).await;
-    let error = "what starts processes is killed again and again".to_owned();
-    assert_eq!(ended.outcome, Outcome::NotStarted { error });
+    let Outcome::NotStarted { error } = ended.outcome else { panic!("{ended:?}") };
+    assert!(error.starts_with("cannot start the shim of `"), "{error}");
+    assert!(error.ends_with("`: what makes it is killed again and again"), "{error}");
 }
 
 #[tokio::test]
