@@ -1,6 +1,8 @@
 //! Process groups: who is in one, signalling it, and waiting until nobody is.
 //! Who may be signalled is decided by the callers; what proves that a group is ours stands there.
 
+use std::fs::File;
+use std::io::Read;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -14,6 +16,9 @@ const KILLED_WAIT: Duration = Duration::from_secs(2);
 /// The longest time between two looks at a group. The kernel hands process numbers out in a circle, so the
 /// number of a group that was seen alive cannot come to name another one within so short a time.
 const LOOK_EVERY_MAX: Duration = Duration::from_millis(50);
+
+/// 52 numbers and a name.
+const STAT_BYTES_MAX: usize = 2048;
 
 /// A process group, by its number, which is the process number of its first leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +45,10 @@ pub(crate) struct Stat {
 impl Stat {
     /// Of a process that exists; an error if there is none or /proc cannot be read.
     pub fn of(pid: u32) -> std::io::Result<Stat> {
-        let text = std::fs::read(format!("/proc/{pid}/stat"))?;
-        Stat::parse(&text).ok_or_else(|| std::io::Error::other(format!("cannot understand /proc/{pid}/stat")))
+        // A buffer for the whole of it, as the kernel makes it anew for each read.
+        let mut text = [0; STAT_BYTES_MAX];
+        let length = File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+        Stat::parse(&text[..length]).ok_or_else(|| std::io::Error::other(format!("cannot understand /proc/{pid}/stat")))
     }
 
     fn parse(text: &[u8]) -> Option<Stat> {
