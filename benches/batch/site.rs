@@ -145,7 +145,7 @@ pub async fn run(engine: &Handle, attempt: &StartAttempt, each: Arc<dyn Each>, c
     let clock = Arc::new(SystemClock);
     let run = Run {
         engine: engine.clone(),
-        pace: Pace::new(None, None, "UTC", 1, clock.now()),
+        pace: Pace::new(None, None, 1, clock.now()),
         clock,
         orders: Arc::new(Orders::of(attempt.job, &attempt.task, &attempt.args, None)),
         attempt: attempt.attempt,

@@ -7,8 +7,9 @@ use super::state::task::Task;
 use super::time::Timestamp;
 use super::view::JobView;
 
-/// Why a live job is where it is. `execution`: whether this daemon starts anything at all.
-pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String {
+/// Why a live job is where it is. `execution`: whether this daemon starts anything at all. `rests`: why its run begins
+/// nothing at the moment, if the run itself knows of a reason.
+pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool, rests: Option<&str>) -> String {
     let Some(task) = state.task(job.task) else { return format!("job {} belongs to no task", job.id) };
     let rare = job.cold.rare();
     let error = rare.error.as_deref().unwrap_or("an unknown reason");
@@ -20,7 +21,7 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
             format!("it waits for {}, in {}", job.due, length(job.due, now))
         }
         JobState::Available => available(state, task, job, execution),
-        JobState::Running => running(state, task, job, execution),
+        JobState::Running => running(state, task, job, execution, rests),
         JobState::Retryable if job.is_batch && job.due <= now => {
             format!(
                 "run {} ended with failed items ({error}); the next sweep repairs it, or `daybook batch repair {}`",
@@ -45,14 +46,15 @@ pub fn live(state: &State, job: &Job, now: Timestamp, execution: bool) -> String
     }
 }
 
-fn running(state: &State, task: &Task, job: &Job, execution: bool) -> String {
+fn running(state: &State, task: &Task, job: &Job, execution: bool, rests: Option<&str>) -> String {
     let Some(running) = state.running(job.id) else { return "it runs".to_owned() };
     if let Some(reason) = &running.stopping {
         return format!("attempt {} is being ended: {reason}", running.attempt);
     }
     let origin = origin(job.cold.rare().occurrence.map(|occurrence| occurrence.at));
     let to_its_end = if task.removed { "; its task is gone from the config, it runs to its end" } else { "" };
-    let begins_nothing = match begins_nothing(task, execution).filter(|_| job.is_batch) {
+    let begins_nothing = begins_nothing(task, execution).or_else(|| rests.map(str::to_owned));
+    let begins_nothing = match begins_nothing.filter(|_| job.is_batch) {
         Some(why) => format!("; it begins no further item: {why}"),
         None => String::new(),
     };

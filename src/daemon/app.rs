@@ -102,7 +102,7 @@ impl Daemon {
         self.upkeep.clone()
     }
 
-    pub fn attempts(&self) -> &Attempts {
+    pub fn attempts(&self) -> &Arc<Attempts> {
         &self.attempts
     }
 

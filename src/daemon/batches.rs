@@ -79,13 +79,15 @@ impl Batches for Daemon {
             if batch.is_none() && task.as_ref().is_none_or(|task| task.policy.batch.is_none()) {
                 return Err(unknown());
             }
-            Ok(look::batch(batch.as_ref(), task.as_deref(), begins, &job, SystemClock.now().wall))
+            let now = SystemClock.now().wall;
+            let begins = begins && self.attempts().rests(id, job.attempts, now).is_none();
+            Ok(look::batch(batch.as_ref(), task.as_deref(), begins, &job, now))
         };
         find.boxed()
     }
 
     fn batches(&self, filter: BatchFilter) -> BoxFuture<'_, Result<Page<BatchView>, Refusal>> {
-        let archive = self.archive.clone();
+        let (archive, attempts) = (self.archive.clone(), self.attempts().clone());
         let list = async move {
             let (picture, begins) =
                 self.engine().act(|machine, _| (machine.state().picture(), machine.begins())).await?;
@@ -110,6 +112,7 @@ impl Batches for Daemon {
                         page.more = true;
                         break;
                     }
+                    let begins = begins && attempts.rests(*id, job.attempts, now).is_none();
                     page.rows.push(look::batch(Some(batch), task.map(|task| &**task), begins, &job, now));
                 }
                 Ok(page)

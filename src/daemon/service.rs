@@ -231,9 +231,13 @@ impl Service for Daemon {
     fn why(&self, job: JobId) -> BoxFuture<'_, Result<String, Refusal>> {
         let why = async move {
             let now = SystemClock.now().wall;
+            let attempts = self.attempts().clone();
             let live = self.engine().act(move |machine, _| {
                 let state = machine.state();
-                state.job(job).map(|found| why::live(state, found, now, machine.begins()))
+                state.job(job).map(|found| {
+                    let rests = attempts.rests(job, found.attempts, now);
+                    why::live(state, found, now, machine.begins(), rests.as_deref())
+                })
             });
             match live.await? {
                 Some(why) => Ok(why),

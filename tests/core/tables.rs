@@ -192,7 +192,7 @@ fn run(world: &mut World, text: &str) -> Vec<String> {
         "ledger" => (world.past.ledger.iter().map(show::occurrence).collect(), Vec::new()),
         "why" => {
             let job = world.state().job(line.job());
-            let why = job.map(|job| why::live(world.state(), job, world.now(), world.machine.begins()));
+            let why = job.map(|job| why::live(world.state(), job, world.now(), world.machine.begins(), None));
             let over = || world.past.jobs.iter().rev().find(|job| job.id == line.job()).map(why::finished);
             (why.or_else(over).into_iter().collect(), Vec::new())
         }

@@ -11,6 +11,7 @@ mod daemon;
 mod broken;
 mod config;
 mod doors;
+mod hours;
 mod jobs;
 mod ledger;
 mod orphans;

@@ -12,6 +12,6 @@ mod source;
 mod under;
 
 pub use each::{Call, Each, Orders, PANICKED, answers, not_understood};
-pub use pace::Pace;
+pub use pace::{Pace, Window};
 pub use run::{End, Finish, Run, report};
 pub use source::{Error, read};

@@ -13,6 +13,8 @@ use crate::core::command::{Command, Ending};
 use crate::core::effect::StartAttempt;
 use crate::core::id::JobId;
 use crate::core::limits;
+use crate::core::time::Timestamp;
+use crate::daemon::batch::Window;
 use crate::daemon::retention::Retention;
 use crate::engine::Handle;
 use crate::engine::run::Seen;
@@ -43,6 +45,8 @@ pub(super) struct Known {
     pub by_itself: bool,
     /// Why it was told to end with all others, if it was: when it ends early it is to be resumed.
     pub told: Option<&'static str>,
+    /// Of the run of a batch: the hours in which it begins items, if it has any.
+    pub window: Option<Window>,
     /// Of the run of a batch, once it has begun: handlings of items from this number on are its own.
     pub calls_from: Option<u32>,
 }
@@ -222,6 +226,13 @@ impl Attempts {
             }
             Some(_) | None => Seen::Running,
         }
+    }
+
+    /// Why a run of a batch begins no items now, if it is because of its hours.
+    pub fn rests(&self, job: JobId, attempt: u32, now: Timestamp) -> Option<String> {
+        let known = self.known();
+        let window = known.get(&(job, attempt))?.window.as_ref().filter(|window| !window.includes(now))?;
+        Some(format!("it waits for its hours, {window}"))
     }
 
     /// Whether somebody will report how a handling of items ends.

@@ -24,7 +24,7 @@ use crate::core::limits;
 use crate::core::policy::BatchPolicy;
 use crate::core::state::State;
 use crate::daemon::batch::{
-    Call, Each, End, Finish, Orders, PANICKED, Pace, Run, answers, not_understood, read, report,
+    Call, Each, End, Finish, Orders, PANICKED, Pace, Run, Window, answers, not_understood, read, report,
 };
 use crate::exec::{Earlier, Ended, Lines, Outcome, Report, Spec, Start, Stop};
 use crate::shim::Stdin;
@@ -42,10 +42,15 @@ type Log = Option<Arc<Lines>>;
 impl Attempts {
     pub(super) fn start_batch(self: &Arc<Self>, attempt: StartAttempt, task: &Task, batch: &Batch) {
         let cancel = watch::Sender::new(false);
-        self.know(&attempt, Known { cancel: Some(cancel.clone()), is_batch: true, ..Known::default() });
+        let window = batch.hours.map(|hours| Window::new(hours, &task.policy.timezone));
+        self.know(
+            &attempt,
+            Known { cancel: Some(cancel.clone()), is_batch: true, window: window.clone(), ..Known::default() },
+        );
         let (this, task, batch) = (self.clone(), task.clone(), batch.clone());
         tokio::spawn(async move {
-            let run = AssertUnwindSafe(this.run_batch(&attempt, &task, &batch, cancel.subscribe())).catch_unwind();
+            let run =
+                AssertUnwindSafe(this.run_batch(&attempt, &task, &batch, window, cancel.subscribe())).catch_unwind();
             tokio::pin!(run);
             let ending = match tokio::time::timeout(task.timeout.unwrap_or(limits::DURATION_MAX), &mut run).await {
                 Ok(Ok(ending)) => ending,
@@ -82,6 +87,7 @@ impl Attempts {
         attempt: &StartAttempt,
         task: &Task,
         batch: &Batch,
+        window: Option<Window>,
         cancel: watch::Receiver<bool>,
     ) -> Option<Ending> {
         let failed = |error: String| Some(Ending::Failed { error: limits::message(error).into() });
@@ -115,7 +121,7 @@ impl Attempts {
         let clock = Arc::new(SystemClock);
         let run = Run {
             engine: self.engine.clone(),
-            pace: Pace::new(batch.rate, batch.hours, &task.policy.timezone, policy.chunk, clock.now()),
+            pace: Pace::new(batch.rate, window, policy.chunk, clock.now()),
             clock,
             orders,
             attempt: number,
