@@ -41,7 +41,7 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         session.out.line(format!("starts nothing more; {what} {}", count(running, "attempt")))?;
         session.out.flush()?;
     }
-    while session.get("/v1/status").await?.read::<Status>()?.jobs.running > 0 {
+    while still_runs(&session.get("/v1/status").await?.read()?) {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     if session.json {
@@ -50,4 +50,8 @@ pub async fn run(args: Args, session: &mut Session) -> Result<Exit, Failure> {
         session.out.line("drained: nothing runs; `daybook reload` lets jobs start again")?;
     }
     Ok(Exit::Done)
+}
+
+fn still_runs(status: &Status) -> bool {
+    status.jobs.running > 0 || status.advancing > 0
 }

@@ -27,6 +27,9 @@ pub struct Status {
     /// Somebody has drained it: it starts none until it is reloaded or started again.
     #[serde(default)]
     pub drained: bool,
+    /// Calls for items that are handled ahead of their turn, and by no run of a batch.
+    #[serde(default)]
+    pub advancing: u64,
     /// The last durable commit.
     pub seq: Seq,
     pub jobs: JobCounts,

@@ -115,6 +115,7 @@ impl Daemon {
             uptime: now.since(started_at),
             execution,
             drained: config.execution && !execution,
+            advancing: self.attempts().advancing(),
             seq: lists.seq,
             jobs,
             tasks: lists.tasks,

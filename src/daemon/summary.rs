@@ -92,6 +92,7 @@ mod tests {
             uptime: Duration::ZERO,
             execution: true,
             drained: false,
+            advancing: 0,
             seq: crate::core::id::Seq(1),
             jobs: JobCounts { scheduled: 4, available: 5, running: 3, retryable: 3, interrupted: 0, orphaned: 0 },
             tasks: TaskCounts { defined: 1, paused: 0 },

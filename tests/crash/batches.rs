@@ -138,6 +138,27 @@ fn a_drain_waits_for_what_is_handled_and_no_longer() {
 }
 
 #[test]
+fn a_drain_waits_for_an_item_of_a_batch_that_does_not_run() {
+    let place = Place::new(&config(3));
+    let daemon = place.start();
+    daemon.post("/v1/tasks/auth/pause", json!({}));
+    let batch = begin(&daemon, 3);
+    let advanced = daemon.send("POST", &format!("/v1/batches/{batch}/advance"), r#"{"item":"i2"}"#);
+    assert_eq!(advanced.status, 202, "{}", advanced.text());
+    have_begun(&place, 1);
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| place.cli(["drain"]));
+        until("nothing is started any more", || (daemon.get("/v1/status")["drained"] == true).then_some(()));
+        assert_eq!((daemon.state(batch).as_str(), &daemon.get("/v1/status")["advancing"]), ("available", &json!(1)));
+        assert!(!drain.is_finished());
+        touch(&place.path("go"));
+        assert!(drain.join().unwrap().status.success());
+    });
+    let view = show(&daemon, batch);
+    assert_eq!((&view["running"], &view["todo"], &view["advanced"]), (&json!(0), &json!(2), &json!(1)), "{view}");
+}
+
+#[test]
 fn a_reload_leaves_a_run_its_chunk() {
     let single = config(1).replace("concurrency = 1", "concurrency = 1\nchunk = 1");
     let place = Place::new(&single);

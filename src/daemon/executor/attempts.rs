@@ -228,6 +228,11 @@ impl Attempts {
         }
     }
 
+    /// How many handlings of items are under way that belong to no run.
+    pub fn advancing(&self) -> u64 {
+        self.lone_calls.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
+    }
+
     /// Why a run of a batch begins no items now, if it is because of its hours.
     pub fn rests(&self, job: JobId, attempt: u32, now: Timestamp) -> Option<String> {
         let known = self.known();

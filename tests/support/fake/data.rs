@@ -273,6 +273,7 @@ impl Inner {
             uptime: Duration::from_secs(11_000),
             execution: !self.broken && !self.drained,
             drained: self.drained,
+            advancing: 0,
             seq: Seq(self.commits.len() as u64),
             jobs: JobCounts {
                 scheduled: count(JobState::Scheduled),
