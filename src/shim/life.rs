@@ -7,10 +7,10 @@
 //! well when it is told anything while it has none, and when its daemon, which does not keep it for long, closes the line.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, ErrorKind::NotFound};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
-use nix::poll::PollFlags;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, WaitOptions};
@@ -81,7 +81,8 @@ impl Life {
             };
             // Its lock: this attempt has nobody any more who looks after it, nor needs it one.
             drop(run);
-            let has_result = result.is_some_and(|path| path.symlink_metadata().is_ok());
+            let is_there = |path: PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == NotFound);
+            let has_result = result.is_some_and(is_there);
             let goes_on = is_common(&ended) && !self.signals.any() && has_no_child();
             let mut reply = Vec::new();
             if codec::put(&Reply { ended, has_result, goes_on }, &mut reply).is_err()
@@ -96,7 +97,7 @@ impl Life {
 
     /// Waits for an order; none if there will be no more.
     fn next(&self) -> Option<(File, RunFile)> {
-        while !self.signals.wait(Some(self.daemon.as_fd()), None).1.intersects(PollFlags::all()) {
+        while self.signals.wait(Some(self.daemon.as_fd()), None).1.is_empty() {
             if self.signals.any() {
                 return None;
             }
