@@ -4,10 +4,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::env_file;
 use super::spec::{Spec, Start};
 use crate::core::id::JobId;
+
+/// How long the kernel may take to make a process another program, on a machine that is busy.
+const CHANGE_MAX: Duration = Duration::from_secs(1);
 
 /// The PATH of a job whose config names none.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -105,6 +109,27 @@ pub(super) fn is_of(variables: &[u8], job: JobId, attempt: u32) -> bool {
     is(find("DAYBOOK_JOB="), job.0) && is(find("DAYBOOK_RUN=").or_else(|| find("DAYBOOK_ATTEMPT=")), attempt.into())
 }
 
+/// The variables with which a process was started, as the kernel shows them: none if there is no such process, or we may
+/// not read them. It blocks, as a rule for no time.
+///
+/// A process that is just being made another program has neither variables nor arguments for a moment. It is looked at again,
+/// as it may be just what is looked for.
+pub(super) fn of_process(pid: u32) -> Option<Vec<u8>> {
+    let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).ok();
+    // What is no program, a thread of the kernel or a process that has ended, has none of them for good.
+    let is_changing = || {
+        read("cmdline").is_some_and(|words| words.is_empty()) && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+    };
+    let until = Instant::now() + CHANGE_MAX;
+    loop {
+        let variables = read("environ")?;
+        if !variables.is_empty() || !is_changing() || Instant::now() >= until {
+            return Some(variables);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Name and home of a user in the text of /etc/passwd.
 fn passwd_entry(passwd: &str, user_id: u32) -> Option<(&str, &str)> {
     passwd.lines().find_map(|line| {
@@ -127,6 +152,23 @@ mod tests {
         assert_eq!(passwd_entry(passwd, 0), Some(("root", "/root")));
         assert_eq!(passwd_entry(passwd, 1000), Some(("app", "/srv/app")));
         assert_eq!(passwd_entry(passwd, 1001), None);
+    }
+
+    #[test]
+    fn a_process_that_is_just_being_made_is_waited_for() {
+        // Other processes take the processors away at any moment, also at that one.
+        let see = || {
+            for _ in 0..200 {
+                let mut process = std::process::Command::new("sleep");
+                let mut process = process.arg("60").env_clear().env("DAYBOOK_JOB", "7").spawn().unwrap();
+                let variables = of_process(process.id());
+                process.kill().unwrap();
+                process.wait().unwrap();
+                assert_eq!(variables.as_deref(), Some(&b"DAYBOOK_JOB=7\0"[..]));
+                assert_eq!(of_process(process.id()), None);
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(see))));
     }
 
     fn start(spec: Spec) -> Start {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::id::JobId;
 
-use super::environment::is_of;
+use super::environment::{is_of, of_process};
 use super::group::{Group, Member, Stat, far};
 
 /// A process that no other process, before or after, shares its identity with.
@@ -100,8 +100,7 @@ impl Identity {
 
 /// Whether the process was started with the environment of this attempt. No, where we may not read it.
 fn is_of_attempt(member: &Member, job: JobId, attempt: u32) -> bool {
-    let Ok(environment) = std::fs::read(format!("/proc/{}/environ", member.pid)) else { return false };
-    is_of(&environment, job, attempt)
+    of_process(member.pid).is_some_and(|environment| is_of(&environment, job, attempt))
 }
 
 /// The number that the kernel gave itself at boot.

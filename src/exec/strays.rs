@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::core::id::JobId;
 
-use super::environment::is_of;
+use super::environment::{is_of, of_process};
 use super::group::{Group, Stat};
 use super::identity::Leftover;
 
@@ -46,7 +46,7 @@ fn find(socket: &Path, attempts: &[(JobId, u32)]) -> BTreeMap<u32, (JobId, u32)>
     let Ok(processes) = std::fs::read_dir("/proc") else { return groups };
     let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     for pid in pids {
-        let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
+        let Some(environment) = of_process(pid) else { continue };
         let socket = [b"DAYBOOK_SOCKET=", socket.as_os_str().as_encoded_bytes()].concat();
         if !environment.split(|&byte| byte == 0).any(|entry| entry == socket) {
             continue;
