@@ -83,7 +83,7 @@ impl Life {
             drop(run);
             let is_there = |path: PathBuf| !matches!(path.symlink_metadata(), Err(error) if error.kind() == NotFound);
             let has_result = result.is_some_and(is_there);
-            let goes_on = is_common(&ended) && !self.signals.any() && has_no_child();
+            let goes_on = self.goes_on(&ended);
             let mut reply = Vec::new();
             if codec::put(&Reply { ended, has_result, goes_on }, &mut reply).is_err()
                 || reply.len() > REPLY_BYTES_MAX
@@ -93,6 +93,13 @@ impl Life {
                 return;
             }
         }
+    }
+
+    /// Whether there may be another attempt after this one. What its job has told us last may not have got in yet, and is
+    /// not for the next one.
+    fn goes_on(&self, ended: &Ended) -> bool {
+        self.signals.hear();
+        is_common(ended) && !self.signals.any() && has_no_child()
     }
 
     /// Waits for an order; none if there will be no more.

@@ -133,6 +133,17 @@ async fn one_that_is_killed_or_told_to_end_while_it_waits_is_replaced() {
 }
 
 #[tokio::test]
+async fn what_a_job_tells_its_shim_at_its_end_no_other_hears() {
+    let mut bench = Bench::new();
+    for _ in 0..50 {
+        for signal in ["TERM", "USR1", "USR2"] {
+            bench.run(shell(&format!("kill -{signal} $PPID; exit 0"))).await;
+            assert_eq!(bench.run(shell("true")).await.outcome, Outcome::Succeeded { exit_code: 0 });
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_given_nothing_ends_and_without_its_daemon_at_once() {
     let mut bench = Bench::new();
     let first = shim(&mut bench).await;
