@@ -72,6 +72,14 @@ impl Nursery {
         }
     }
 
+    /// Lets those go that have waited longest, until no more than `max` wait: one that waits has as many descriptors as an
+    /// attempt.
+    pub fn keep(&self, max: usize) {
+        let mut idle = self.idle();
+        let over = idle.shims.len().saturating_sub(max);
+        idle.shims.drain(..over);
+    }
+
     /// Ends the shims that have waited for too long, until none waits. That their line is closed ends them.
     async fn let_go(self: Arc<Nursery>) {
         while let Some(next) = self.next_to_go() {

@@ -107,6 +107,26 @@ fn a_daemon_that_can_open_nothing_for_a_while_goes_on_by_itself() {
     check(&place, daemon, &acknowledged);
 }
 
+/// The shims that wait for another attempt of their task have descriptors too.
+#[test]
+fn shims_that_have_no_attempt_keep_none_from_starting() {
+    let names: Vec<String> = (0..ATTEMPTS).map(|number| format!("short-{number}")).collect();
+    let place = place(&names.iter().map(|name| format!("[task.{name}]\nshell = 'true'\n")).collect::<String>());
+    let daemon = launch(&place);
+    let mut client = daemon.client();
+    for name in &names {
+        add(&mut client, name, name, "").expect("it is taken");
+        until("it has run", || {
+            let job = daemon.jobs(&format!("task={name}")).into_iter().next()?;
+            assert!(job["error"].is_null(), "{job}");
+            (job["state"] == "completed").then_some(())
+        });
+    }
+    drop(client);
+    daemon.stop();
+    place.verify();
+}
+
 #[test]
 fn attempts_that_find_no_descriptor_fail_and_are_tried_again() {
     let place = place(&format!(
