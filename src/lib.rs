@@ -17,7 +17,7 @@
 //! | [`history`] | projections behind the journal: a store of rows, found by term or time |
 //! | `disk` | one sled directory, opened and used safely; the two above stand on it |
 //! | [`exec`] | attempts as processes: gives each to a shim, adopts those of an earlier daemon, keeps outputs |
-//! | [`shim`] | the process that looks after one attempt and outlives the daemon |
+//! | [`shim`] | the process that looks after one attempt at a time and outlives the daemon |
 //! | [`database`] | named databases: addresses, connections with time-outs, causes of errors |
 //! | [`workers`] | the built-in periodic handlers, statements of `sql`, calls of `http` |
 //! | [`control`] | the API on the socket: server, client, error codes |

@@ -38,6 +38,8 @@ use super::system::is_going_down;
 /// The engine is told of a process that lives for so long. Of a shorter one it is told the end, and until then the run
 /// file says all.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
+/// How often a shim may be killed before it has begun an attempt.
+const TRIES: usize = 3;
 /// Why there is no end.
 const GONE: &str = "the process that looked after it was killed";
 const TOLD: &str = "the process that looked after it was told to end it, and not by the daemon";
@@ -90,22 +92,35 @@ pub(super) async fn run(shared: &Shared, start: &Start, others: usize, wanted: w
     }
     // What waits for another attempt takes no room from one that is to start.
     shared.nursery.keep(max - others - 1);
-    // All that may wait for a disk on its way to the new process, on a thread for that.
-    let (launcher, order) = (shared.clone(), start.clone());
-    let launched = tokio::task::spawn_blocking(move || launch(&launcher, &order)).await;
-    match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
-        Ok(shim) => attend(shared, (job, attempt), shim, wanted).await,
-        Err(error) => Ended::without_process(job, attempt, Outcome::NotStarted { error }),
+    for _ in 0..TRIES {
+        // All that may wait for a disk on its way to the new process, on a thread for that.
+        let (launcher, order) = (shared.clone(), start.clone());
+        let launched = tokio::task::spawn_blocking(move || launch(&launcher, &order)).await;
+        match launched.unwrap_or_else(|_| Err("the daemon is going down".to_owned())) {
+            Ok(shim) => {
+                if let Some(ended) = attend(shared, (job, attempt), shim, wanted.clone()).await {
+                    return ended;
+                }
+            }
+            Err(error) => return Ended::without_process(job, attempt, Outcome::NotStarted { error }),
+        }
     }
+    lost(job, attempt)
 }
 
-/// Looks after an attempt whose shim lives, to its end.
+/// Nobody looked after it to its end.
+pub(super) fn lost(job: JobId, attempt: u32) -> Ended {
+    Ended::without_process(job, attempt, Outcome::Lost { cause: GONE.to_owned() })
+}
+
+/// Looks after an attempt whose shim lives, to its end; none if the shim was killed before it had begun, and nothing was
+/// wanted of it.
 pub(super) async fn attend(
     shared: &Shared,
     (job, attempt): (JobId, u32),
     shim: Shim,
     mut wanted: watch::Receiver<Wanted>,
-) -> Ended {
+) -> Option<Ended> {
     let tell = |identity| {
         // Fails when nobody listens any more: the daemon is on its way out.
         let _ = shared.reports.send(Report::Spawned { job, attempt, identity });
@@ -117,8 +132,8 @@ pub(super) async fn attend(
         // What it was told is for this attempt: no other is to hear it.
         _ => shim.end().await,
     }
-    let ended = collect(shared, (job, attempt), reply, wanted).await;
-    match ended.outcome {
+    let ended = collect(shared, (job, attempt), reply, wanted).await?;
+    Some(match ended.outcome {
         // A handler of items that ends its shim each time would otherwise be called without an end.
         Outcome::Cancelled | Outcome::Interrupted
             if attempt >= limits::FIRST_RUN && !wanted.any() && !is_going_down().await =>
@@ -126,7 +141,7 @@ pub(super) async fn attend(
             Ended { outcome: Outcome::Lost { cause: TOLD.to_owned() }, ..ended }
         }
         _ => ended,
-    }
+    })
 }
 
 /// Waits until a shim is done, and passes wishes on to it. `tell` is told who it is, if the attempt lasts for a while.
@@ -151,13 +166,14 @@ async fn wait(shim: &Shim, wanted: &mut watch::Receiver<Wanted>, tell: impl Fn(I
     }
 }
 
-/// How an attempt ended: by what its shim says, or else by the run file.
+/// How an attempt ended: by what its shim says, or else by the run file; none if it was never begun, and nothing was wanted
+/// of it.
 pub(super) async fn collect(
     shared: &Shared,
     (job, attempt): (JobId, u32),
     reply: Option<Reply>,
     wanted: Wanted,
-) -> Ended {
+) -> Option<Ended> {
     let (look, result) = match reply {
         Some(Reply { ended, has_result: false, .. }) => (Ok(Some(Look::Ended(ended))), Ok(None)),
         reply => {
@@ -169,7 +185,7 @@ pub(super) async fn collect(
                 (look, result::read(&outputs.result_path(job, attempt)))
             };
             let Ok(read) = tokio::task::spawn_blocking(read).await else {
-                return Ended::without_process(job, attempt, wanted.outcome());
+                return Some(Ended::without_process(job, attempt, wanted.outcome()));
             };
             read
         }
@@ -178,7 +194,7 @@ pub(super) async fn collect(
         Ok(result) => (result, None),
         Err(note) => (None, Some(note)),
     };
-    match look {
+    Some(match look {
         Ok(Some(Look::Ended(ended))) => {
             let shim::Ended { outcome, output, stragglers, mut notes } = ended;
             notes.extend(stragglers.note());
@@ -197,8 +213,7 @@ pub(super) async fn collect(
         Ok(Some(Look::Alive(_) | Look::NeverStarted) | None) | Err(_) if wanted.any() => {
             Ended::without_process(job, attempt, wanted.outcome())
         }
-        Ok(Some(Look::Alive(_) | Look::NeverStarted) | None) | Err(_) => {
-            Ended::without_process(job, attempt, Outcome::Lost { cause: GONE.to_owned() })
-        }
-    }
+        Ok(Some(Look::NeverStarted)) => return None,
+        Ok(Some(Look::Alive(_)) | None) | Err(_) => lost(job, attempt),
+    })
 }

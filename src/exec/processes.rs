@@ -125,13 +125,14 @@ impl Processes {
         let Earlier { job, attempt, what } = earlier;
         let (shared, key) = (self.shared.clone(), (job, attempt));
         self.attend(job, attempt, move |wanted| async move {
-            match what {
+            let ended = match what {
                 What::Alive(Alive(pidfd)) => process::attend(&shared, key, Shim::earlier(pidfd), wanted).await,
                 What::Ended | What::NeverStarted | What::Lost(..) | What::Forged => {
                     let wanted = *wanted.borrow();
                     process::collect(&shared, key, None, wanted).await
                 }
-            }
+            };
+            ended.unwrap_or_else(|| process::lost(job, attempt))
         });
     }
 

@@ -104,10 +104,10 @@ impl Life {
 
     /// Waits for an order; none if there will be no more.
     fn next(&self) -> Option<(File, RunFile)> {
-        while self.signals.wait(Some(self.daemon.as_fd()), None).1.is_empty() {
-            if self.signals.any() {
-                return None;
-            }
+        while self.signals.wait(Some(self.daemon.as_fd()), None).1.is_empty() && !self.signals.any() {}
+        // An order that has come meanwhile is not begun, which the daemon sees: what it has told us itself it knows.
+        if self.signals.any() {
+            return None;
         }
         let (_, files) = line::receive(self.daemon.as_fd(), &mut [0; 1], RecvFlags::DONTWAIT).ok()?;
         let [order, run] = <[OwnedFd; 2]>::try_from(files).ok()?;

@@ -1,4 +1,4 @@
-//! The process that looks after one attempt, so that the attempt outlives the daemon: `daybook shim`.
+//! The process that looks after one attempt at a time, so that this outlives the daemon: `daybook shim`.
 //!
 //! The daemon writes a *run file*, takes its lock, and gives that open file and an [`Order`] to a shim that its [`nursery`]
 //! has made. The shim

@@ -1,5 +1,5 @@
-//! What the daemon tells a shim: everything about one attempt. Handed over as the shim's standard input and read once;
-//! both are of the same version, as the daemon starts its own program.
+//! What the daemon tells a shim: everything about one attempt. Handed over as an open file and read once; both are of the
+//! same version, as the daemon starts its own program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -79,7 +79,7 @@ pub enum IoClass {
 }
 
 impl Order {
-    /// A file in memory that holds the order, to be the shim's standard input.
+    /// A file in memory that holds the order.
     ///
     /// # Errors
     /// When there is no memory or no descriptor for it.

@@ -133,6 +133,24 @@ async fn one_that_is_killed_or_told_to_end_while_it_waits_is_replaced() {
 }
 
 #[tokio::test]
+async fn an_order_on_its_way_to_one_that_is_killed_is_given_to_another() {
+    for signal in [Signal::KILL, Signal::TERM] {
+        let mut bench = Bench::new();
+        let first = shim(&mut bench).await;
+        tell(first, Signal::STOP);
+        let runs = bench.path("runs.log");
+        bench.processes.start(start(shell(&format!("echo $PPID >> {runs}"))));
+        // The order has been sent, or will not be: its run file is locked, and nothing begins.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        tell(first, signal);
+        tell(first, Signal::CONT);
+        assert_eq!(bench.ended().await.outcome, Outcome::Succeeded { exit_code: 0 });
+        let runs = std::fs::read_to_string(runs).unwrap();
+        assert_eq!(runs.lines().filter(|shim| **shim != first.to_string()).count(), 1, "{first}: {runs}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_job_tells_its_shim_at_its_end_no_other_hears() {
     let mut bench = Bench::new();
     for _ in 0..50 {
