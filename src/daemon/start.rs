@@ -336,8 +336,13 @@ async fn serve(
 
 /// Where the cgroups of attempts are made, if they can be.
 fn cgroups() -> Option<PathBuf> {
-    let found = exec::cgroups::site().and_then(|site| site.enable().map(|()| site.folder));
+    let found = exec::cgroups::site().inspect(|site| {
+        if let Err(why) = site.enable() {
+            tracing::warn!(why, "attempts with `memory_max` or `tasks_max` cannot start");
+        }
+    });
     found
+        .map(|site| site.folder)
         .inspect_err(|why| tracing::info!(why, "attempts get no cgroups; what they leave is found by descent alone"))
         .ok()
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Access;
+use rustix::io::Errno;
 
 use crate::core::id::JobId;
 use crate::shim;
@@ -18,6 +19,8 @@ const DELEGATED: [&str; 2] = ["user.delegate", "trusted.delegate"];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     pub folder: PathBuf,
+    /// The daemon's own cgroup: that folder, or one in it.
+    pub own: PathBuf,
     /// Those of [`WANTED`] that the kernel has for cgroups in it. They are switched on by [`Site::enable`].
     pub controllers: Vec<String>,
 }
@@ -48,10 +51,14 @@ fn site_of(process: &Path, is_delegated: impl Fn(&Path) -> bool) -> Result<Site,
     if let Some(above) = own.parent().filter(|above| is_delegated(above) && may_write(above).is_ok()) {
         let has = std::fs::read_to_string(above.join("cgroup.controllers")).unwrap_or_default();
         let controllers = WANTED.into_iter().filter(|wanted| has.split_whitespace().any(|one| one == *wanted));
-        return Ok(Site { folder: above.to_owned(), controllers: controllers.map(str::to_owned).collect() });
+        return Ok(Site {
+            folder: above.to_owned(),
+            own: own.clone(),
+            controllers: controllers.map(str::to_owned).collect(),
+        });
     }
     match may_write(&own) {
-        Ok(()) => Ok(Site { folder: own, controllers: Vec::new() }),
+        Ok(()) => Ok(Site { folder: own.clone(), own, controllers: Vec::new() }),
         Err(error) => {
             let why = io::Error::from(error);
             Err(format!(
@@ -118,12 +125,29 @@ impl Site {
     /// Switches the controllers on for the cgroups that are made in here.
     ///
     /// # Errors
-    /// When the kernel refuses, as a fragment for a person: a process is in the folder itself, for one.
+    /// When the kernel refuses, as a fragment for a person.
     pub fn enable(&self) -> Result<(), String> {
         let path = self.folder.join("cgroup.subtree_control");
         for controller in &self.controllers {
-            std::fs::write(&path, format!("+{controller}"))
+            let enable = || std::fs::write(&path, format!("+{controller}"));
+            let enabled = match enable() {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy => self.vacate().and_then(|()| enable()),
+                enabled => enabled,
+            };
+            enabled
                 .map_err(|error| format!("the controller `{controller}` in `{}`: {error}", self.folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Moves into the daemon's own cgroup who is in the folder itself: shims that a daemon without a subgroup has left.
+    fn vacate(&self) -> io::Result<()> {
+        for process in std::fs::read_to_string(self.folder.join("cgroup.procs"))?.lines() {
+            match std::fs::write(self.own.join("cgroup.procs"), process) {
+                // It has ended meanwhile.
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
+                moved => moved?,
+            }
         }
         Ok(())
     }
@@ -180,7 +204,7 @@ mod tests {
         let (machine, sys) = machine("/system.slice/daybook.service");
         let own = sys.join("system.slice/daybook.service");
         let site = site_of(machine.path(), |_| false).unwrap();
-        assert_eq!(site, Site { folder: own.clone(), controllers: Vec::new() });
+        assert_eq!(site, Site { folder: own.clone(), own: own.clone(), controllers: Vec::new() });
         let why = site.require("memory").unwrap_err();
         assert_eq!(why, format!("the cgroup `{}` has no controller `memory` for those in it", own.display()));
     }

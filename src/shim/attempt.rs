@@ -188,13 +188,15 @@ impl Attempt<'_> {
         let spawned = self.signals.let_in(|| child::spawn(&self.order, writer));
         rustix::process::umask(ours);
         preference.inspect(|before| setup::restore_our_preference(before));
-        if is_inside
-            && let Some(cgroup) = &self.tree.cgroup
-            && let Err(error) = cgroup.leave()
-        {
-            // To end all that is in it would end us too.
-            self.notes.push(format!("its cgroup is of no use, as the shim cannot leave it: {error}"));
-            self.tree.cgroup = None;
+        if is_inside && let Some(cgroup) = &self.tree.cgroup {
+            if let Err(error) = cgroup.leave() {
+                // To end all that is in it would end us too.
+                self.notes.push(format!("its cgroup is of no use, as the shim cannot leave it: {error}"));
+                self.tree.cgroup = None;
+            } else if let Err(error) = cgroup.bound(&self.order.spec) {
+                self.notes.push(format!("it was killed, as its limits cannot be kept: {error}"));
+                let _: io::Result<()> = cgroup.kill();
+            }
         }
         Ok((pipe, spawned.map_err(|error| format!("cannot start: its signals: {error}"))??))
     }

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 
 use crate::exec::Spec;
 
+/// The kernel takes no larger number of tasks.
+const PIDS_MAX: u64 = 4 << 20;
+
 /// A cgroup that was made for the job.
 #[derive(Debug)]
 pub(super) struct Cgroup {
@@ -18,7 +21,7 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Makes it, with the limits of the job.
+    /// Makes it, with the limits of the job, and room for the shim: see [`Cgroup::bound`].
     ///
     /// # Errors
     /// When it cannot be made, or a limit not be set, or the shim would not find its way back out of it.
@@ -30,15 +33,34 @@ impl Cgroup {
             made => made?,
         }
         let cgroup = Cgroup { path: path.to_owned(), home };
-        for (file, limit) in [("memory.max", spec.memory_max), ("pids.max", spec.tasks_max)] {
-            if let Some(limit) = limit
-                && let Err(error) = cgroup.write(file, &limit.to_string())
-            {
-                cgroup.remove();
-                return Err(io::Error::new(error.kind(), format!("`{file}` cannot be set: {error}")));
+        cgroup.limit(spec, 1).inspect_err(|_| cgroup.remove())?;
+        Ok(cgroup)
+    }
+
+    /// Sets the limits to what they are to be, once the shim has left it: the job is born while that is in it.
+    ///
+    /// # Errors
+    /// When a limit cannot be set.
+    pub fn bound(&self, spec: &Spec) -> io::Result<()> {
+        match spec.tasks_max {
+            Some(_) => self.limit(spec, 0),
+            None => Ok(()),
+        }
+    }
+
+    fn limit(&self, spec: &Spec, others: u64) -> io::Result<()> {
+        let tasks = spec.tasks_max.map(|limit| limit.saturating_add(others).min(PIDS_MAX));
+        // What is beyond its memory is not to go on in swap, where there is any.
+        let swap = spec.memory_max.map(|_| 0);
+        for (file, limit) in [("memory.max", spec.memory_max), ("memory.swap.max", swap), ("pids.max", tasks)] {
+            let Some(limit) = limit else { continue };
+            match self.write(file, &limit.to_string()) {
+                Err(error) if file == "memory.swap.max" && error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(io::Error::new(error.kind(), format!("`{file}` cannot be set: {error}"))),
+                Ok(()) => {}
             }
         }
-        Ok(cgroup)
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {
@@ -110,4 +132,39 @@ pub(crate) fn remove(path: &Path) {
         }
     }
     let _: Result<_, _> = std::fs::remove_dir(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Program;
+
+    #[test]
+    fn the_shim_has_room_until_it_has_left_and_there_is_no_swap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        // As the kernel has them: no file can be made. This one keeps no account of swap.
+        ["cgroup.procs", "memory.max", "pids.max"].iter().for_each(|name| drop(File::create(path(name)).unwrap()));
+        let home = OpenOptions::new().write(true).open(path("cgroup.procs")).unwrap();
+        let cgroup = Cgroup { path: folder.path().to_owned(), home };
+        let limited = |tasks_max| Spec {
+            memory_max: Some(1 << 20),
+            tasks_max: Some(tasks_max),
+            ..Spec::new(Program::Shell("true".into()))
+        };
+        cgroup.limit(&limited(1), 1).unwrap();
+        assert_eq!((read("memory.max"), read("pids.max")), ("1048576".into(), "2".into()));
+        cgroup.bound(&limited(1)).unwrap();
+        assert_eq!((read("memory.max"), read("pids.max").trim_end()), ("1048576".into(), "1"));
+        File::create(path("pids.max")).unwrap();
+        cgroup.limit(&limited(PIDS_MAX), 1).unwrap();
+        assert_eq!(read("pids.max"), "4194304", "the kernel takes no more");
+        File::create(path("memory.swap.max")).unwrap();
+        cgroup.limit(&limited(1), 0).unwrap();
+        assert_eq!(read("memory.swap.max"), "0");
+        std::fs::remove_file(path("pids.max")).unwrap();
+        let error = cgroup.bound(&limited(1)).unwrap_err().to_string();
+        assert!(error.starts_with("`pids.max` cannot be set: "), "{error}");
+    }
 }

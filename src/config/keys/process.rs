@@ -119,7 +119,7 @@ pub const PROCESS: &[Key] = &[
         "memory_max",
         Kind::Size,
         Shown::Example(r#""1GiB""#),
-        "Memory of all its processes together; beyond it the kernel kills one of them. Only where systemd delegates the \
+        "Memory of all its processes together, at least 1 MiB and without swap; beyond it the kernel kills one of them. Only where systemd delegates the \
          controller `memory` to the daemon (`Delegate=yes` and `DelegateSubgroup=`).",
     )
     .only(PROCESSES),

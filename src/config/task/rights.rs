@@ -11,8 +11,8 @@ use crate::shim::{Io, IoClass, Limit};
 
 /// The level of `best-effort` and `realtime` where none is given, as `ionice(1)` has it.
 const IO_LEVEL: u8 = 4;
-/// Less than this and no program would start.
-const MEMORY_LEAST: u64 = 64 * 1024;
+/// A job is born in its cgroup of its shim, which counts until it has left: with less the kernel would end the shim.
+const MEMORY_LEAST: u64 = 1024 * 1024;
 
 /// Reports what only root can do, unless this is root.
 fn needs_root(table: &Table<'_>, key: &str, what: &str) {
@@ -94,7 +94,7 @@ pub(super) fn limits(table: &Table<'_>) -> BTreeMap<String, Limit> {
 pub(super) fn memory_max(table: &Table<'_>) -> Option<u64> {
     let bytes = table.size("memory_max")?;
     if bytes < MEMORY_LEAST {
-        table.report(table.value_place("memory_max"), "memory_max", "is less than 64KiB", "make it larger");
+        table.report(table.value_place("memory_max"), "memory_max", "is less than 1MiB", "make it larger");
     }
     table.names("memory_max", Thing::Controller("memory"));
     Some(bytes)
