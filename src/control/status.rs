@@ -122,7 +122,7 @@ impl Waiting {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingKind {
-    /// Its start has taken the daemon down too often.
+    /// It has taken down the daemon, or its shim, too often.
     Quarantined,
     /// It was interrupted, and its task says that a person decides.
     Held,

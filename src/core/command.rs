@@ -262,8 +262,9 @@ pub enum Ending {
     Failed { error: Box<str> },
     /// It was ended because somebody asked for that.
     Stopped,
-    /// It was ended because the daemon stops: the job goes on with the next daemon.
-    Interrupted { reason: Box<str> },
+    /// It was cut off: the daemon stops, and the job goes on with the next one, or nobody looks after it any more. `suspect`:
+    /// that may have been its own doing, so that it is not to be started without an end.
+    Interrupted { reason: Box<str>, suspect: bool },
 }
 
 /// A task as the config has it.

@@ -63,7 +63,7 @@ pub const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 86_400);
 pub const LATE_AFTER: Duration = Duration::from_secs(60);
 /// An attempt that has lived this long did not take the daemon down by starting.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(1);
-/// Starts of one job that took the daemon down before it is quarantined.
+/// Starts of one job in a row that took the daemon down, or its shim, before it is quarantined.
 pub const CRASHES_MAX: u8 = 3;
 /// Changes of the config that one reload notes in the journal, a sentence each; further ones are counted.
 pub const CHANGES_NOTED_MAX: usize = 200;

@@ -60,7 +60,7 @@ pub fn vanished(under_way: &[UnderWay], executor: &dyn Executor, socket: &Path) 
             }
             let explanation = format!("nobody looks after it, and nothing of it runs ({told} is known)");
             let reason = "its process is gone, and nobody knows how it ended".into();
-            let ending = Ending::Interrupted { reason };
+            let ending = Ending::Interrupted { reason, suspect: false };
             let mend = Mend::Run(Command::ReportEnded { job, attempt, ending });
             Proposal::new(VANISHED, subject, explanation, "interrupts it", mend)
         })

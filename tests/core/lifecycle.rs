@@ -119,7 +119,11 @@ fn step(world: &mut World, random: &mut Random) {
         15 => Command::ResumeTask { task },
         16 => Command::ReportProgress { job: busy, attempt: None, progress: Progress::default() },
         17 => Command::ReportEnded { job: busy, attempt, ending: Ending::Stopped },
-        18 => Command::ReportEnded { job: busy, attempt, ending: Ending::Interrupted { reason: "stop".into() } },
+        18 => Command::ReportEnded {
+            job: busy,
+            attempt,
+            ending: Ending::Interrupted { reason: "stop".into(), suspect: false },
+        },
         19 | 20 => Command::ReportEnded { job: busy, attempt, ending: Ending::Failed { error: "broken".into() } },
         21 | 22 => Command::ReportEnded { job: busy, attempt, ending: Ending::Succeeded { result: None, note: None } },
         _ => {

@@ -293,7 +293,8 @@ fn command(world: &mut World, line: &Line) -> Followed {
         }
         "fail" => ended(world, Ending::Failed { error: line.operands.get(1).map_or("broken", |text| text).into() }),
         "stopped" => ended(world, Ending::Stopped),
-        "interrupted" => ended(world, Ending::Interrupted { reason: "the daemon stops".into() }),
+        "interrupted" => ended(world, Ending::Interrupted { reason: "the daemon stops".into(), suspect: false }),
+        "lost" => ended(world, Ending::Interrupted { reason: "its shim was killed".into(), suspect: true }),
         "output" => Command::ReportOutput { job: line.job(), attempt: attempt(world), bytes: text(1).parse().unwrap() },
         "progress" => {
             let (current, total) = text(1).split_once('/').unwrap();

@@ -1,4 +1,4 @@
-//! A job whose start takes the daemon down is started three times and then held, so that the daemon stays up.
+//! A job that takes down the daemon, or its shim, is started three times and then held.
 
 use serde_json::json;
 
@@ -12,9 +12,30 @@ echo "$DAYBOOK_ATTEMPT" >> $DIR/begun
 parent() { sed "s/.*) . \([0-9]*\) .*/\1/" /proc/$1/stat; }
 test -e $DIR/mended || kill -9 $(parent $(parent $PPID)) $PPID'''
 
+[task.orphan]
+shell = '''
+echo "$DAYBOOK_ATTEMPT" >> $DIR/orphaned
+test -e $DIR/mended || kill -9 $PPID'''
+
 [task.harmless]
 shell = 'true'
 "#;
+
+#[test]
+fn a_job_that_kills_its_shim_three_times_is_held_until_a_person_lets_it_go() {
+    let place = Place::new(CONFIG);
+    let daemon = place.start();
+    let job = daemon.add(json!({"task": "orphan"}));
+    until("it is held", || daemon.why(job).contains("quarantined").then_some(()));
+    assert_eq!(place.read("orphaned"), "1\n2\n3\n");
+    assert!(daemon.get("/v1/status")["problems"].to_string().contains("quarantined"));
+    daemon.post("/v1/repair", json!({}));
+    assert_eq!(daemon.state(job), "interrupted");
+    touch(&place.path("mended"));
+    daemon.post(&format!("/v1/jobs/{job}/retry"), json!({}));
+    daemon.wait_state(job, "completed");
+    assert_eq!(place.read("orphaned"), "1\n2\n3\n4\n");
+}
 
 #[test]
 fn a_job_that_kills_the_daemon_three_times_is_held_until_a_person_lets_it_go() {

@@ -119,8 +119,8 @@ pub fn ended(
             super::item::mark(state, job, events);
             Event::from(JobCompleted { job: id, result: result.clone(), note: note.clone() })
         }
-        (Ending::Interrupted { reason }, None) => {
-            Event::from(JobInterrupted { job: id, reason: reason.clone(), suspect: false })
+        (Ending::Interrupted { reason, suspect }, None) => {
+            Event::from(JobInterrupted { job: id, reason: reason.clone(), suspect: *suspect })
         }
         (Ending::Failed { .. } | Ending::Stopped | Ending::Interrupted { .. }, Some(reason)) => {
             Event::from(JobCancelled { job: id, reason })
@@ -170,7 +170,7 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
     }
     let reason = rare.error.as_deref().unwrap_or("interrupted");
     if job.crashes >= limits::CRASHES_MAX {
-        let reason = format!("quarantined: its start has taken the daemon down {} times", job.crashes);
+        let reason = format!("quarantined: it has taken down the daemon or its shim {} times in a row", job.crashes);
         let hint = format!("{reason}; `daybook retry {}` lets it start again", job.id);
         return Some((Event::from(JobHeld { job: job.id, reason: reason.into() }), hint));
     }
@@ -190,7 +190,7 @@ pub fn after_interrupt(state: &State, job: &Job) -> Option<(Event, String)> {
     })
 }
 
-/// A start that took the daemon down is a person's matter for good.
+/// One that takes down the daemon or its shim is a person's matter for good.
 fn still_needs_a_person(job: &Job, task: &Task) -> bool {
     job.crashes >= limits::CRASHES_MAX || task.policy.on_interrupt == OnInterrupt::Hold
 }

@@ -29,7 +29,7 @@ pub struct Job {
     pub attempts: u32,
     /// Attempts failed since it was added or retried by hand.
     pub failures: u16,
-    /// Starts in a row that took the daemon down.
+    /// Starts in a row that took down the daemon, or attempts that took down their shim.
     pub crashes: u8,
     pub state: JobState,
     pub priority: u8,

@@ -149,7 +149,7 @@ impl Attempts {
 
     fn stopped(&self, job: JobId, attempt: u32) -> Ending {
         match self.told(job, attempt) {
-            Some(why) => Ending::Interrupted { reason: why.into() },
+            Some(why) => Ending::Interrupted { reason: why.into(), suspect: false },
             None => Ending::Stopped,
         }
     }

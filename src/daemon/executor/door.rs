@@ -36,7 +36,8 @@ impl Executor for Door {
             None => {
                 // It left while this attempt was on its way here: nothing has run, and the job waits for its return.
                 self.0.know(&attempt, Known::default());
-                let ending = Ending::Interrupted { reason: "its task is no longer in the config".into() };
+                let ending =
+                    Ending::Interrupted { reason: "its task is no longer in the config".into(), suspect: false };
                 self.0.report(Command::ReportEnded { job: attempt.job, attempt: attempt.attempt, ending });
             }
         }

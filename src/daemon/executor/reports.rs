@@ -67,8 +67,11 @@ pub async fn forward_reports(mut reports: mpsc::UnboundedReceiver<Report>, engin
                     // Its shim was told so by us, or by an init that ends everybody.
                     Outcome::Interrupted => Ending::Interrupted {
                         reason: attempts.told(ended.job, ended.attempt).unwrap_or("shutdown").into(),
+                        suspect: false,
                     },
-                    Outcome::Lost { cause } => Ending::Interrupted { reason: limits::message(cause).into() },
+                    Outcome::Lost { cause } => {
+                        Ending::Interrupted { reason: limits::message(cause).into(), suspect: true }
+                    }
                 };
                 let (job, attempt, bytes) = (ended.job, ended.attempt, ended.output.kept);
                 if bytes > 0 && engine.tell(Command::ReportOutput { job, attempt, bytes }).await.is_err() {

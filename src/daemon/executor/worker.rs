@@ -97,7 +97,7 @@ impl Attempts {
         match outcome {
             Ok(Ok(result)) => Ending::Succeeded { result: Some(Json::trusted(result.to_string())), note: None },
             Ok(Err(workers::Error::Cancelled { .. })) => match self.told(job, number) {
-                Some(why) => Ending::Interrupted { reason: why.into() },
+                Some(why) => Ending::Interrupted { reason: why.into(), suspect: false },
                 None => Ending::Stopped,
             },
             Ok(Err(error)) => failed(error.to_string()),

@@ -326,7 +326,7 @@ fn waiting() -> Vec<Waiting> {
         reason: reason.into(),
         commands: commands.iter().map(|command| Box::from(*command)).collect(),
     };
-    let held = "quarantined: its start has taken the daemon down 3 times";
+    let held = "quarantined: it has taken down the daemon or its shim 3 times in a row";
     vec![
         one(WaitingKind::Quarantined, "backup", 1, Some(6), held, &["daybook retry 6", "daybook cancel 6"]),
         one(WaitingKind::Orphaned, "full", 2, None, "is no longer in the config", &["daybook jobs --task full"]),
