@@ -44,9 +44,15 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
     let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
     // It stays until the end is on disk, and whatever goes wrong: it may be that of another attempt, which lives.
     let run = RunFile::create(&path).map_err(|error| cannot("make the run file", error))?;
-    let order = order.hand_over().map_err(|error| cannot("write the order for", error))?;
+    let hand_over = || order.hand_over().map_err(|error| cannot("write the order for", error));
+    let mut order = hand_over()?;
     if are_short(&order, Purpose::Attempt) {
-        return Err(cannot("start the shim of", rustix::io::Errno::MFILE.into()));
+        // What waits for another attempt takes no room from one that is to start.
+        shared.nursery.empty();
+        order = hand_over()?;
+        if are_short(&order, Purpose::Attempt) {
+            return Err(cannot("start the shim of", rustix::io::Errno::MFILE.into()));
+        }
     }
     while let Some(shim) = shared.nursery.waiting(&start.task) {
         // Else it was killed while it waited.

@@ -60,8 +60,12 @@ impl Nursery {
         Some(idle.shims.remove(last).1)
     }
 
-    /// Takes back a shim that can be given another attempt. It ends if none comes soon.
+    /// Takes back a shim that can be given another attempt. It ends if none comes soon, and at once if its descriptors are
+    /// of those that are kept for others.
     pub fn give_back(self: &Arc<Nursery>, shim: Shim) {
+        if shim.is_short() {
+            return;
+        }
         let mut idle = self.idle();
         if idle.shims.len() >= IDLE_MAX {
             idle.shims.remove(0);
@@ -72,12 +76,9 @@ impl Nursery {
         }
     }
 
-    /// Lets those go that have waited longest, until no more than `max` wait: one that waits has as many descriptors as an
-    /// attempt.
-    pub fn keep(&self, max: usize) {
-        let mut idle = self.idle();
-        let over = idle.shims.len().saturating_sub(max);
-        idle.shims.drain(..over);
+    /// Lets those go that wait, now: they have as many descriptors as attempts.
+    pub fn empty(&self) {
+        self.idle().shims.clear();
     }
 
     /// Ends the shims that have waited for too long, until none waits. That their line is closed ends them.

@@ -85,13 +85,10 @@ pub(super) async fn run(shared: &Shared, start: &Start, others: usize, wanted: w
     if wanted.borrow().any() {
         return Ended::without_process(job, attempt, wanted.borrow().outcome());
     }
-    let max = attempts_max();
-    if others >= max {
+    if others >= attempts_max() {
         let error = format!("cannot start: {}", plain(&rustix::io::Errno::MFILE.into()));
         return Ended::without_process(job, attempt, Outcome::NotStarted { error });
     }
-    // What waits for another attempt takes no room from one that is to start.
-    shared.nursery.keep(max - others - 1);
     for _ in 0..TRIES {
         // All that may wait for a disk on its way to the new process, on a thread for that.
         let (launcher, order) = (shared.clone(), start.clone());

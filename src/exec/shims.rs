@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::descriptors::{Purpose, are_short};
 use crate::shim::RunFile;
 use crate::shim::life::{self, Reply};
 use crate::shim::nursery::Made;
@@ -43,6 +44,14 @@ impl Shim {
 
     pub fn is_for(&self, of: &str) -> bool {
         matches!(self, Shim::Ours { task, .. } if **task == *of)
+    }
+
+    /// Whether its descriptors are of those that are kept for others.
+    pub fn is_short(&self) -> bool {
+        match self {
+            Shim::Ours { line, .. } => are_short(line, Purpose::Attempt),
+            Shim::Earlier(process) => are_short(process, Purpose::Attempt),
+        }
     }
 
     /// Gives an attempt to one that has none.
