@@ -42,6 +42,7 @@ pub(super) fn launch(shared: &Shared, start: &Start) -> Result<Shim, String> {
     };
     let path = shim::path(&shared.runs, start.job, start.attempt);
     let cannot = |what: &str, error: io::Error| format!("cannot {what} `{}`: {}", path.display(), plain(&error));
+    let _turn = shared.nursery.turn();
     // It stays until the end is on disk, and whatever goes wrong: it may be that of another attempt, which lives.
     let run = RunFile::create(&path).map_err(|error| cannot("make the run file", error))?;
     let hand_over = || order.hand_over().map_err(|error| cannot("write the order for", error));

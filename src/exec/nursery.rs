@@ -32,6 +32,7 @@ pub(super) struct Nursery {
     program: PathBuf,
     running: Mutex<Option<Running>>,
     idle: Mutex<Idle>,
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +51,12 @@ struct Running {
 
 impl Nursery {
     pub fn new(program: PathBuf) -> Nursery {
-        Nursery { program, running: Mutex::default(), idle: Mutex::default() }
+        Nursery { program, running: Mutex::default(), idle: Mutex::default(), turn: Mutex::default() }
+    }
+
+    /// Waits for its turn to give a shim an attempt: what is open for a start is open for one at a time. It blocks.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A shim that waits for another attempt of a task. It may have been killed meanwhile.
