@@ -229,10 +229,9 @@ async fn serve(
         cgroups: cgroups(),
     };
     let processes = Processes::new(place, reports).map_err(|error| Failure::Internal(error.to_string()))?;
-    stale.iter().for_each(|(job, attempt)| processes.forget(*job, *attempt));
     let (engine_handle, inbox) = handle::channel();
     let attempts =
-        Attempts::new(config.clone(), processes, outputs.clone(), retention, commands, engine_handle.clone());
+        Attempts::new(config.clone(), processes.clone(), outputs.clone(), retention, commands, engine_handle.clone());
     let start = Command::StartDaemon {
         version: env!("CARGO_PKG_VERSION").into(),
         pid: std::process::id(),
@@ -242,6 +241,9 @@ async fn serve(
     };
     let mut machine = Machine::new(state, config.execution);
     let sweep = machine.boot(SystemClock.now(), start, policies(&config));
+    // What has not begun begins now, under its number and with its run file.
+    let begins = |job, attempt| machine.state().running(job).is_some_and(|running| running.attempt == attempt);
+    let over: Vec<_> = stale.into_iter().filter(|(job, attempt)| !begins(*job, *attempt)).collect();
     let executor = executor(attempts.clone(), engine_handle.clone());
     kept.into_iter().for_each(|earlier| attempts.adopt(earlier));
     kept_items.into_iter().for_each(|(earlier, items)| attempts.adopt_call(earlier, items));
@@ -286,6 +288,9 @@ async fn serve(
     let reload_asked = Arc::new(Notify::new());
     let reloader = tokio::spawn(reload_when_asked(daemon.clone(), reload_asked.clone()));
     if daemon.engine().read(|_| ()).await.is_ok() {
+        // What was made of them is on disk by now. Before, the next daemon would find nothing, and begin them again.
+        let forget = move || over.iter().for_each(|(job, attempt)| processes.forget(*job, *attempt));
+        let _: Result<(), _> = tokio::task::spawn_blocking(forget).await;
         tracing::info!(socket = %config.socket.display(), tasks = config.tasks.len(), "daybook is ready");
         manager::ready(&daemon).await;
         ready(&config);
