@@ -122,7 +122,7 @@ fn statements(salt: u64, count: usize, concurrency: usize) -> (Vec<String>, usiz
 
 #[test]
 fn statements_for_items_are_carried_out_at_least_once_and_hardly_more_often() {
-    let (count, concurrency) = (1_500, 8);
+    let (count, concurrency) = (800, 8);
     let (handled, kills) = statements(1, count, concurrency);
     // What was under way at a kill, and what had ended faster than the disk noted it.
     let again = handled.len() - count;
